@@ -1,0 +1,128 @@
+//! Answering: drives an [`Exchange`] through a [`Module`].
+
+use crate::code::Code;
+use crate::exchange::{AfterLookup, Exchange, Policy, Refusal};
+use crate::module::{Cost, Module, Temporary};
+use crate::observe::{Answered, Observer};
+use crate::wire::Packet;
+
+/// How long whoever asks for an answer can wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all: an event loop. A step that is not [`Cost::Inline`] is not taken.
+    Immediate,
+    /// As long as it takes: a worker thread, or a program that answers one request.
+    Blocking,
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// The response is written.
+    Answered(Code),
+    /// A step of this cost is due, for which the caller has no patience. Nothing was decided, nobody was told: hand
+    /// the same packet to a worker that can wait.
+    Deferred(Cost),
+}
+
+/// Something that answers packets: what a driver knows of modules, policies and observers.
+///
+/// A driver calls [`refresh`](Self::refresh) when it has received a round of packets, [`answer`](Self::answer) for
+/// each, and [`end_round`](Self::end_round) before it sends the answers.
+pub trait Answer: Send + Sync {
+    /// Lets the module look whether its files have changed.
+    fn refresh(&self);
+
+    /// Answers one packet of up to 513 bytes (more than 512 are malformed) into `out`.
+    fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome;
+
+    /// Answers one packet with a failure that lies outside the module, such as a full queue.
+    fn refuse(&self, packet: &[u8], out: &mut Packet, temporary: Temporary) -> Code;
+
+    /// Lets the observer write what it collected.
+    fn end_round(&self);
+}
+
+/// A module, the policy it is asked under, and who is told.
+#[derive(Debug)]
+pub struct Answerer<M, O = ()> {
+    module: M,
+    policy: Policy,
+    observer: O,
+}
+
+impl<M: Module, O: Observer> Answerer<M, O> {
+    /// Joins a module, a policy and an observer; share the result as `Arc<dyn Answer>`.
+    pub const fn new(module: M, policy: Policy, observer: O) -> Self {
+        Self { module, policy, observer }
+    }
+
+    fn write(&self, refusal: &Refusal<'_>, out: &mut Packet) -> Code {
+        self.observer.answered(&refusal.answered());
+        refusal.write(out)
+    }
+
+    /// Runs the steps up to the facts, or says what stands in the way.
+    fn run(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Result<Code, Stop> {
+        let exchange = match Exchange::begin(&self.policy, self.module.accepts(), packet) {
+            Ok(exchange) => exchange,
+            Err(refusal) => return Ok(self.write(&refusal, out)),
+        };
+        patience.allows(|| self.module.lookup_cost(exchange.request()))?;
+        let found = self.module.lookup(exchange.request());
+        let granted = match exchange.looked_up(found) {
+            Ok(AfterLookup::Granted(granted)) => Ok(granted),
+            Ok(AfterLookup::Authenticate(claim)) => {
+                patience.allows(|| self.module.authenticate_cost(claim.account()))?;
+                let verdict = self.module.authenticate(claim.account(), claim.request());
+                claim.judged(verdict)
+            }
+            Err(refusal) => Err(refusal),
+        };
+        Ok(match granted {
+            Ok(granted) => {
+                let code = granted.results(out, |account, facts| self.module.results(account, facts));
+                self.observer.answered(&Answered::new(code, Some(granted.request())));
+                code
+            }
+            Err(refusal) => self.write(&refusal, out),
+        })
+    }
+}
+
+impl<M: Module, O: Observer> Answer for Answerer<M, O> {
+    fn refresh(&self) {
+        self.module.refresh();
+    }
+
+    fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome {
+        match self.run(packet, out, patience) {
+            Ok(code) => Outcome::Answered(code),
+            Err(Stop(cost)) => Outcome::Deferred(cost),
+        }
+    }
+
+    fn refuse(&self, packet: &[u8], out: &mut Packet, temporary: Temporary) -> Code {
+        self.write(&Refusal::of_packet(packet, temporary), out)
+    }
+
+    fn end_round(&self) {
+        self.observer.end_round();
+    }
+}
+
+/// A step of this cost must not be taken here.
+struct Stop(Cost);
+
+impl Patience {
+    fn allows(self, cost: impl FnOnce() -> Cost) -> Result<(), Stop> {
+        match self {
+            Self::Blocking => Ok(()),
+            Self::Immediate => match cost() {
+                Cost::Inline => Ok(()),
+                cost @ (Cost::Cpu | Cost::Wait) => Err(Stop(cost)),
+            },
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Challenge-response mechanisms: CRAM-MD5 (RFC 2195) and APOP (RFC 1939), computed from the plain-text password.
+
+use hmac::{Hmac, KeyInit, Mac};
+use md5::{Digest, Md5};
+
+use crate::credential::CredentialType;
+use crate::secret::SecretRef;
+use crate::wire::{Envelope, Request};
+
+/// A mechanism that turns a challenge and a password into a response of 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// HMAC-MD5 keyed with the password over the challenge (RFC 2195 section 2).
+    CramMd5,
+    /// MD5 of the challenge followed by the password (RFC 1939 section 7).
+    Apop,
+}
+
+impl Mechanism {
+    /// Finds a mechanism by its name, whatever the case of its letters.
+    #[must_use]
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        if name.eq_ignore_ascii_case(b"CRAM-MD5") {
+            Some(Self::CramMd5)
+        } else if name.eq_ignore_ascii_case(b"APOP") {
+            Some(Self::Apop)
+        } else {
+            None
+        }
+    }
+
+    /// Computes the response to a challenge.
+    ///
+    /// ```
+    /// use cvm_core::challenge::Mechanism;
+    ///
+    /// let digest = Mechanism::Apop.response(b"<1896.697170952@dbc.mtview.ca.us>", b"tanstaaf");
+    /// assert_eq!(digest[..4], [0xc4, 0xc9, 0x33, 0x4b]);
+    /// ```
+    #[must_use]
+    pub fn response(self, challenge: &[u8], password: &[u8]) -> [u8; 16] {
+        match self {
+            Self::CramMd5 => hmac_md5(password, challenge),
+            Self::Apop => Md5::new().chain_update(challenge).chain_update(password).finalize().into(),
+        }
+    }
+}
+
+/// HMAC takes keys of every length, so the error of the interface cannot occur; if it did, nothing would match.
+fn hmac_md5(key: &[u8], text: &[u8]) -> [u8; 16] {
+    Hmac::<Md5>::new_from_slice(key)
+        .map(|mac| mac.chain_update(text).finalize().into_bytes().into())
+        .unwrap_or_default()
+}
+
+/// A challenge and what the client says to it: all that a request needs to prove itself without a password.
+#[derive(Clone, Copy, Debug)]
+pub struct ChallengeResponse<'p> {
+    challenge: &'p [u8],
+    response: SecretRef<'p>,
+    /// `None`: version 1 does not say, so either is right.
+    mechanism: Option<Mechanism>,
+}
+
+impl<'p> ChallengeResponse<'p> {
+    /// Takes the challenge-response of a request: `None` if it is not complete or its mechanism is unknown.
+    #[must_use]
+    pub fn of(request: &Request<'p>) -> Option<Self> {
+        let challenge = request.value(CredentialType::CHALLENGE)?;
+        let response = request.value(CredentialType::RESPONSE)?;
+        if challenge.is_empty() || response.is_empty() {
+            return None;
+        }
+        let mechanism = match (request.value(CredentialType::RESPONSE_TYPE), request.envelope()) {
+            (Some(name), _) => Some(Mechanism::from_name(name)?),
+            (None, Envelope::V1) => None,
+            (None, Envelope::V2 { .. }) => return None,
+        };
+        Some(Self { challenge, response: SecretRef::new(response), mechanism })
+    }
+
+    /// Tells whether the response is the right one for this password.
+    ///
+    /// The response is 16 raw bytes, or 32 hexadecimal digits of either case; anything else is wrong.
+    #[must_use]
+    pub fn is_right(&self, password: &[u8]) -> bool {
+        let both = [Mechanism::CramMd5, Mechanism::Apop];
+        let mechanisms = self.mechanism.as_ref().map_or(both.as_slice(), core::slice::from_ref);
+        let given = digest(self.response.expose());
+        mechanisms.iter().fold(false, |right, mechanism| {
+            let expected = mechanism.response(self.challenge, password);
+            right | given.is_some_and(|given| SecretRef::new(&given).equals(&expected))
+        })
+    }
+}
+
+fn digest(response: &[u8]) -> Option<[u8; 16]> {
+    if let Ok(raw) = response.try_into() {
+        return Some(raw);
+    }
+    let (pairs, rest) = response.as_chunks::<2>();
+    let pairs: &[[u8; 2]; 16] = pairs.try_into().ok().filter(|_| rest.is_empty())?;
+    let mut digest = [0; 16];
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        let digit = |character: u8| char::from(character).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        *byte = digit(*high)?.wrapping_shl(4) | digit(*low)?;
+    }
+    Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(digest: [u8; 16]) -> String {
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn vectors_of_the_rfcs() {
+        let cram = Mechanism::CramMd5.response(b"<1896.697170952@postoffice.reston.mci.net>", b"tanstaaftanstaaf");
+        assert_eq!(hex(cram), "b913a602c7eda7a495b4e6e7334d3890");
+        let apop = Mechanism::Apop.response(b"<1896.697170952@dbc.mtview.ca.us>", b"tanstaaf");
+        assert_eq!(hex(apop), "c4c9334bac560ecc979e58001b3e22fb");
+    }
+
+    #[test]
+    fn a_key_longer_than_a_block_is_hashed_first() {
+        let long = [b'k'; 100];
+        let short: [u8; 16] = Md5::digest(long).into();
+        assert_eq!(Mechanism::CramMd5.response(b"c", &long), Mechanism::CramMd5.response(b"c", &short));
+    }
+
+    #[test]
+    fn names_are_matched_whatever_their_case() {
+        assert_eq!(Mechanism::from_name(b"cram-MD5"), Some(Mechanism::CramMd5));
+        assert_eq!(Mechanism::from_name(b"aPOP"), Some(Mechanism::Apop));
+        assert_eq!(Mechanism::from_name(b"SCRAM-SHA-1"), None);
+        assert_eq!(Mechanism::from_name(b""), None);
+    }
+
+    fn check(mechanism: Option<Mechanism>, response: &[u8]) -> bool {
+        let response = SecretRef::new(response);
+        ChallengeResponse { challenge: b"<1@x>", response, mechanism }.is_right(b"secret")
+    }
+
+    #[test]
+    fn responses_are_raw_or_hexadecimal_and_of_the_stated_mechanism() {
+        for mechanism in [Mechanism::CramMd5, Mechanism::Apop] {
+            let raw = mechanism.response(b"<1@x>", b"secret");
+            let other = if mechanism == Mechanism::Apop { Mechanism::CramMd5 } else { Mechanism::Apop };
+            for form in [raw.to_vec(), hex(raw).into_bytes(), hex(raw).to_uppercase().into_bytes()] {
+                assert!(check(Some(mechanism), &form));
+                assert!(check(None, &form));
+                assert!(!check(Some(other), &form));
+            }
+        }
+    }
+
+    #[test]
+    fn every_changed_bit_and_every_other_length_is_wrong() {
+        let raw = Mechanism::Apop.response(b"<1@x>", b"secret");
+        let text = hex(raw);
+        for bit in 0..128 {
+            let mut changed = raw;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!check(None, &changed));
+        }
+        for length in (0..32).filter(|length| *length != 16) {
+            assert!(!check(None, &text.as_bytes()[..length]), "{length}");
+        }
+        assert!(!check(None, format!("{text}0").as_bytes()));
+        assert!(!check(None, format!("{}g", &text[..31]).as_bytes()));
+    }
+}
