@@ -1,0 +1,24 @@
+//! Waiting for descriptors until a deadline.
+
+use std::io;
+use std::time::Instant;
+
+use rustix::event::{PollFd, Timespec, poll};
+use rustix::io::Errno;
+
+/// Waits until one of `fds` is ready; `false` when the deadline has passed before.
+///
+/// Interrupted waits go on. Without a deadline the wait has no end.
+pub(crate) fn wait(fds: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Result<bool> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        // A time beyond what the kernel can count is no deadline.
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(fds, timeout.as_ref()) {
+            Ok(0) if left.is_some_and(|left| left.is_zero()) => return Ok(false),
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A small server: a bounded crew of threads for each socket.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cvm_core::answer::Answer;
+use rustix::event::{PollFd, PollFlags};
+
+use crate::crew::{Crew, Source};
+use crate::local::Connections;
+use crate::ready;
+use crate::udp::Datagrams;
+
+/// The sockets to serve, bound and set up by the caller.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// UNIX stream sockets that listen.
+    pub locals: Vec<UnixListener>,
+    /// UDP sockets, of either address family.
+    pub udps: Vec<UdpSocket>,
+}
+
+/// What a server allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a connection may take for its whole input, and again for its whole output.
+    pub io_timeout: Duration,
+    /// The most threads for each socket; beyond them connections wait in the listen queue, datagrams in the
+    /// socket's buffer.
+    pub threads: usize,
+}
+
+impl Default for Options {
+    /// One second, and 64 threads.
+    fn default() -> Self {
+        Self { io_timeout: Duration::from_millis(1000), threads: 64 }
+    }
+}
+
+/// Serves the sockets until `stop` becomes readable, then finishes what is in hand.
+///
+/// What is in hand gets twice the I/O time-out, once for input and once for output; threads that need longer are left
+/// behind.
+///
+/// # Errors
+///
+/// What setting up the sockets or starting the first thread of each fails with.
+pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, stop: BorrowedFd<'_>) -> io::Result<()> {
+    let mut crews: Vec<Box<dyn Leave>> = Vec::new();
+    for listener in sockets.locals {
+        crews.push(start(Connections::new(listener, Arc::clone(answer), options.io_timeout), options, stop)?);
+    }
+    for socket in sockets.udps {
+        crews.push(start(Datagrams::new(socket, Arc::clone(answer))?, options, stop)?);
+    }
+    ready::wait(&mut [PollFd::from_borrowed_fd(stop, PollFlags::IN)], None)?;
+    let deadline = Instant::now() + options.io_timeout.saturating_mul(2);
+    for crew in crews {
+        crew.leave(deadline);
+    }
+    Ok(())
+}
+
+fn start<S: Source>(source: S, options: Options, stop: BorrowedFd<'_>) -> io::Result<Box<dyn Leave>> {
+    Ok(Box::new(Crew::start(source, stop.try_clone_to_owned()?, options.threads)?))
+}
+
+/// A crew of whatever source, at its end.
+trait Leave {
+    fn leave(&self, deadline: Instant);
+}
+
+impl<S: Source> Leave for Arc<Crew<S>> {
+    fn leave(&self, deadline: Instant) {
+        self.wait_until_empty(deadline);
+    }
+}
