@@ -1,0 +1,220 @@
+//! The accounts of one version of a file: its bytes, and an index over them.
+
+use std::fmt;
+use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+
+use memchr::memchr;
+use zeroize::Zeroizing;
+
+use crate::password::{Comparison, Standing};
+
+/// A line of a table, by the position of its first byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line(u32);
+
+/// One version of the file. The index costs 8 bytes for each of 1.3 to 2.7 slots per line.
+pub(super) struct Table {
+    bytes: Zeroizing<Vec<u8>>,
+    index: Index,
+    comparison: Comparison,
+    /// Where decoys come from if none is near.
+    first_usable: Option<Line>,
+    malformed: Option<(usize, usize)>,
+}
+
+/// The fields of an account.
+#[derive(Clone, Copy)]
+pub(super) struct Entry<'t> {
+    pub(super) name: &'t [u8],
+    pub(super) password: &'t [u8],
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) gecos: &'t [u8],
+    pub(super) directory: &'t [u8],
+    pub(super) shell: &'t [u8],
+}
+
+impl<'t> Entry<'t> {
+    /// Reads a line as passwd(5) has it; the last field is what follows the sixth colon.
+    pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
+        if line.contains(&0) {
+            return None;
+        }
+        let mut fields = line.splitn(7, |&byte| byte == b':');
+        let mut next = || fields.next();
+        let (name, password) = (next()?, next()?);
+        let (uid, gid) = (id(next()?)?, id(next()?)?);
+        let (gecos, directory, shell) = (next()?, next()?, next()?);
+        (!name.is_empty()).then_some(Self { name, password, uid, gid, gecos, directory, shell })
+    }
+
+    /// The real name: the GECOS field up to its first comma.
+    pub(super) fn realname(&self) -> &'t [u8] {
+        self.gecos.split(|&byte| byte == b',').next().unwrap_or_default()
+    }
+}
+
+/// Reads a user or group ID: 1 to 10 digits up to 4294967294.
+fn id(field: &[u8]) -> Option<u32> {
+    let digits = (1..=10).contains(&field.len()).then_some(field)?;
+    let number = cvm_core::parse_integer(digits)?;
+    u32::try_from(number).ok().filter(|&id| id != u32::MAX)
+}
+
+impl Table {
+    /// Indexes the lines of a file of less than 4 GiB.
+    pub(super) fn parse(bytes: Zeroizing<Vec<u8>>, comparison: Comparison) -> Self {
+        let lines = memchr::memchr_iter(b'\n', &bytes).count() + 1;
+        let mut table = Self { bytes, index: Index::for_lines(lines), comparison, first_usable: None, malformed: None };
+        let (mut start, mut number) = (0, 0);
+        while let Some((line, next)) = table.line_at(start) {
+            number += 1;
+            table.add(line, number);
+            start = next;
+        }
+        table
+    }
+
+    /// Finds the first account of this name, whatever the case of its letters.
+    pub(super) fn find(&self, name: &[u8]) -> Option<Line> {
+        let is_named = |line| self.entry(line).is_some_and(|entry| entry.name.eq_ignore_ascii_case(name));
+        self.index.find(self.index.hash(name), is_named)
+    }
+
+    /// Reads the account on a line.
+    pub(super) fn entry(&self, line: Line) -> Option<Entry<'_>> {
+        let start = usize::try_from(line.0).ok()?;
+        let rest = self.bytes.get(start..)?;
+        Entry::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)
+    }
+
+    /// Returns how many lines are malformed, and the number of the first.
+    pub(super) const fn malformed(&self) -> Option<(usize, usize)> {
+        self.malformed
+    }
+
+    /// Chooses the account that a name without one is authenticated against: always the same one for a name, in
+    /// every process that reads this version; `None` if no account can be authenticated against.
+    pub(super) fn decoy(&self, name: &[u8]) -> Option<Line> {
+        let first = self.first_usable?;
+        // The key is secret, but the same for all processes: a stored password.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(self.entry(first)?.password);
+        write_lowercase(&mut hasher, name);
+        let position = hasher.finish() % u64::try_from(self.bytes.len()).ok()?.max(1);
+        Some(self.usable_after(usize::try_from(position).ok()?).unwrap_or(first))
+    }
+
+    /// Finds an account that can be authenticated against a few lines behind a position.
+    fn usable_after(&self, position: usize) -> Option<Line> {
+        let (_, mut start) = self.line_at(position)?;
+        for _ in 0..16 {
+            let (line, next) = self.line_at(start)?;
+            if self.is_usable(line) {
+                return Some(line);
+            }
+            start = next;
+        }
+        None
+    }
+
+    fn is_usable(&self, line: Line) -> bool {
+        let is_usable = |entry: Entry<'_>| self.comparison.standing(entry.password) == Standing::Usable;
+        self.entry(line).filter(|entry| !entry.name.starts_with(b"#")).is_some_and(is_usable)
+    }
+
+    /// Returns the line that begins at a position, and where the next one does; `None` at the end.
+    fn line_at(&self, start: usize) -> Option<(Line, usize)> {
+        let rest = self.bytes.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = memchr(b'\n', rest).unwrap_or(rest.len());
+        Some((Line(u32::try_from(start).ok()?), start + length + 1))
+    }
+
+    fn add(&mut self, line: Line, number: usize) {
+        let first = usize::try_from(line.0).ok().and_then(|start| self.bytes.get(start));
+        if matches!(first, Some(b'\n' | b'#')) {
+            return;
+        }
+        let Some(entry) = self.entry(line) else {
+            let (count, _) = self.malformed.get_or_insert((0, number));
+            *count += 1;
+            return;
+        };
+        let (hash, is_known) = (self.index.hash(entry.name), self.find(entry.name).is_some());
+        if self.first_usable.is_none() && self.is_usable(line) {
+            self.first_usable = Some(line);
+        }
+        if !is_known {
+            self.index.insert(hash, line);
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Table")
+    }
+}
+
+/// An open-addressing hash table from names to lines. A slot holds the upper half of the name's hash beside the line,
+/// so that a wrong line is hardly ever looked at.
+struct Index {
+    slots: Box<[u64]>,
+    keys: RandomState,
+}
+
+/// A slot without a line: no line begins at this position.
+const EMPTY: u32 = u32::MAX;
+
+impl Index {
+    /// Makes room for so many lines, with a quarter of the slots left empty at least.
+    fn for_lines(lines: usize) -> Self {
+        let slots = (lines + lines / 3 + 1).next_power_of_two();
+        Self { slots: vec![u64::from(EMPTY); slots].into_boxed_slice(), keys: RandomState::new() }
+    }
+
+    fn hash(&self, name: &[u8]) -> u64 {
+        let mut hasher = self.keys.build_hasher();
+        write_lowercase(&mut hasher, name);
+        hasher.finish()
+    }
+
+    fn find(&self, hash: u64, is_named: impl Fn(Line) -> bool) -> Option<Line> {
+        self.probe(hash)
+            .map(|slot| self.slots[slot])
+            .take_while(|&slot| line(slot) != EMPTY)
+            .find(|&slot| slot >> 32 == hash >> 32 && is_named(Line(line(slot))))
+            .map(|slot| Line(line(slot)))
+    }
+
+    fn insert(&mut self, hash: u64, new: Line) {
+        let free = self.probe(hash).find(|&slot| line(self.slots[slot]) == EMPTY);
+        if let Some(free) = free {
+            self.slots[free] = (hash >> 32) << 32 | u64::from(new.0);
+        }
+    }
+
+    /// The slots to look at, in order: each once.
+    #[expect(clippy::cast_possible_truncation, reason = "the lower bits of the hash choose the slot")]
+    fn probe(&self, hash: u64) -> impl Iterator<Item = usize> + use<> {
+        let mask = self.slots.len() - 1;
+        let first = hash as usize;
+        (0..=mask).map(move |step| first.wrapping_add(step) & mask)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the line is the lower half of a slot")]
+const fn line(slot: u64) -> u32 {
+    slot as u32
+}
+
+/// Feeds a name to a hasher in lower case, without allocating.
+fn write_lowercase(hasher: &mut impl Hasher, name: &[u8]) {
+    let mut buffer = [0; 64];
+    for chunk in name.chunks(buffer.len()) {
+        let lower = &mut buffer[..chunk.len()];
+        lower.copy_from_slice(chunk);
+        lower.make_ascii_lowercase();
+        hasher.write(lower);
+    }
+}

@@ -1,0 +1,306 @@
+//! Files that others may change: read whole, kept parsed, looked at again once a round.
+//!
+//! A version counts as whole if its size and times were the same before and after reading, and it ends in a newline
+//! or is older than a second: editors and scripts write files in pieces. Until a new version is whole the last one
+//! answers. A file that is deleted or unreadable for more than a second is no file.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+use crate::Notices;
+
+/// How long a version without a final newline may still be in the writing, and a missing file be between two versions.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How much time the kernel may put on two changes of one file without telling them apart.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The largest file that is read where the change is noticed; reading a larger one is left to whoever can wait.
+const INLINE_MAX: u64 = 256 * 1024;
+
+/// The largest file that is read at all: positions in it fit in 32 bits.
+const SIZE_MAX: u64 = u32::MAX as u64 - 1;
+
+/// How often a large file is read while it does not become whole.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A file and its last whole version.
+pub(crate) struct Watched<T> {
+    path: PathBuf,
+    parse: Box<dyn Fn(Zeroizing<Vec<u8>>) -> T + Send + Sync>,
+    notices: Notices,
+    current: RwLock<Option<Arc<T>>>,
+    /// A change was noticed and is not yet read: whoever asks from now on waits for it.
+    is_due: AtomicBool,
+    look: Mutex<Look>,
+    /// Held by the one who reads and parses, which may take long; nobody waits for it in passing.
+    turn: Mutex<()>,
+}
+
+/// What was seen of the file.
+#[derive(Default)]
+struct Look {
+    /// The stamp that was seen last, and when for the first time.
+    seen: Option<(Stamp, Instant)>,
+    /// The version that was loaded last.
+    loaded: Option<Stamp>,
+    /// The loaded version cannot have been changed since without its stamp telling.
+    is_settled: bool,
+    /// When to try again with a version that is not whole.
+    retry_at: Option<Instant>,
+    /// Since when the file cannot be read.
+    unreadable_since: Option<Instant>,
+    has_said_unreadable: bool,
+}
+
+/// What tells one version of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Tells whether the last change lies at least this far back, by the clock on the wall.
+    fn is_older_than(&self, age: Duration) -> bool {
+        let (seconds, nanoseconds) = self.changed.max(self.modified);
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let since_epoch = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
+        UNIX_EPOCH
+            .checked_add(since_epoch)
+            .and_then(|changed| SystemTime::now().duration_since(changed).ok())
+            .is_some_and(|since| since >= age)
+    }
+}
+
+/// Why there is no new version.
+enum NoVersion {
+    /// It is being written.
+    NotWhole,
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for NoVersion {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl<T> Watched<T> {
+    /// Reads the file, and waits up to a second for a version that is whole; a missing file is told and looked for
+    /// again later.
+    pub(crate) fn open(
+        path: PathBuf,
+        notices: Notices,
+        parse: impl Fn(Zeroizing<Vec<u8>>) -> T + Send + Sync + 'static,
+    ) -> Self {
+        let watched = Self {
+            path,
+            parse: Box::new(parse),
+            notices,
+            current: RwLock::default(),
+            is_due: AtomicBool::new(false),
+            look: Mutex::default(),
+            turn: Mutex::default(),
+        };
+        watched.load_first();
+        watched
+    }
+
+    /// Looks whether the file has changed: one `stat`, and a small file is read again.
+    pub(crate) fn refresh(&self) {
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) => self.notice(Stamp::of(&metadata)),
+            Err(error) => self.miss(&error),
+        }
+    }
+
+    /// Tells whether [`get`](Self::get) reads the file first, or waits for somebody who does.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due.load(Ordering::Acquire)
+    }
+
+    /// Returns the last whole version; `None` if there is none.
+    pub(crate) fn get(&self) -> Option<Arc<T>> {
+        // Twice, for a version that was replaced while it was read.
+        for _ in 0..2 {
+            if self.is_due() {
+                self.load_if_due(&self.turn());
+            }
+        }
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn load_first(&self) {
+        let give_up = Instant::now() + GRACE + TICK;
+        while let Err(NoVersion::NotWhole) = self.load(&self.turn())
+            && Instant::now() < give_up
+        {
+            thread::sleep(TICK);
+        }
+        // At the start no version is between two others: what cannot be read is said at once.
+        if let Some(since) = &mut self.look().unreadable_since {
+            *since = since.checked_sub(GRACE).unwrap_or(*since);
+        }
+        self.refresh();
+    }
+
+    fn notice(&self, stamp: Stamp) {
+        let mut look = self.look();
+        if look.is_current(stamp) || look.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
+            return;
+        }
+        self.is_due.store(true, Ordering::Release);
+        drop(look);
+        if stamp.size <= INLINE_MAX
+            && let Ok(turn) = self.turn.try_lock()
+        {
+            self.load_if_due(&turn);
+        }
+    }
+
+    fn load_if_due(&self, turn: &MutexGuard<'_, ()>) {
+        if self.is_due() {
+            // What went wrong is taken note of; the last version answers.
+            let _ = self.load(turn);
+        }
+    }
+
+    /// Reads the file, and exchanges the version if it is whole.
+    fn load(&self, _turn: &MutexGuard<'_, ()>) -> Result<(), NoVersion> {
+        let read = self.read();
+        let parsed = read.map(|(stamp, bytes)| (stamp, Arc::new((self.parse)(bytes))));
+        match parsed {
+            Ok((stamp, version)) => {
+                let mut look = self.look();
+                look.accept(stamp);
+                self.exchange(Some(version));
+                self.is_due.store(!look.is_last_seen(stamp), Ordering::Release);
+                Ok(())
+            }
+            Err(NoVersion::NotWhole) => {
+                self.look().retry_at = Some(Instant::now() + RETRY);
+                self.is_due.store(false, Ordering::Release);
+                Err(NoVersion::NotWhole)
+            }
+            Err(NoVersion::Unreadable(error)) => {
+                self.miss(&error);
+                Err(NoVersion::Unreadable(error))
+            }
+        }
+    }
+
+    fn read(&self) -> Result<(Stamp, Zeroizing<Vec<u8>>), NoVersion> {
+        let mut file = open(&self.path)?;
+        let stamp = Stamp::of(&file.metadata()?);
+        self.look().begin(stamp);
+        let size = usize::try_from(stamp.size).ok().filter(|_| stamp.size <= SIZE_MAX);
+        let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(size.saturating_add(1)));
+        (&mut file).take(stamp.size.saturating_add(1)).read_to_end(&mut bytes)?;
+        let is_unchanged = Stamp::of(&file.metadata()?) == stamp && bytes.len() == size;
+        let is_complete = bytes.ends_with(b"\n") || self.look().has_aged(stamp, GRACE);
+        if is_unchanged && is_complete { Ok((stamp, bytes)) } else { Err(NoVersion::NotWhole) }
+    }
+
+    /// Takes note that the file cannot be read now; after a second it is gone.
+    fn miss(&self, error: &io::Error) {
+        let mut look = self.look();
+        self.is_due.store(false, Ordering::Release);
+        let since = *look.unreadable_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < GRACE {
+            return;
+        }
+        look.loaded = None;
+        self.exchange(None);
+        if !look.has_said_unreadable {
+            look.has_said_unreadable = true;
+            self.notices.give(format_args!("{}: {error}", self.path.display()));
+        }
+    }
+
+    fn exchange(&self, version: Option<Arc<T>>) {
+        // The old version may be large: it is dropped when nobody waits for the lock.
+        let old = std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), version);
+        drop(old);
+    }
+
+    fn look(&self) -> MutexGuard<'_, Look> {
+        self.look.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Look {
+    /// Tells whether the loaded version is the one with this stamp.
+    fn is_current(&mut self, stamp: Stamp) -> bool {
+        self.see(stamp);
+        let is_current = self.loaded == Some(stamp) && self.is_settled;
+        if is_current {
+            self.unreadable_since = None;
+        }
+        is_current
+    }
+
+    fn see(&mut self, stamp: Stamp) {
+        if !self.is_last_seen(stamp) {
+            self.seen = Some((stamp, Instant::now()));
+            self.retry_at = None;
+        }
+    }
+
+    fn is_last_seen(&self, stamp: Stamp) -> bool {
+        self.seen.is_some_and(|(seen, _)| seen == stamp)
+    }
+
+    /// Takes note that the version with this stamp is open and about to be read.
+    fn begin(&mut self, stamp: Stamp) {
+        self.unreadable_since = None;
+        self.see(stamp);
+        self.is_settled = self.has_aged(stamp, TICK);
+    }
+
+    fn accept(&mut self, stamp: Stamp) {
+        self.loaded = Some(stamp);
+        self.retry_at = None;
+        self.has_said_unreadable = false;
+    }
+
+    /// Tells whether this stamp has stood for a time: by the clock on the wall, or by our own if that one is wrong.
+    fn has_aged(&self, stamp: Stamp, age: Duration) -> bool {
+        let watched = self.seen.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since.elapsed());
+        stamp.is_older_than(age) || watched.is_some_and(|watched| watched >= age.max(GRACE))
+    }
+}
+
+/// Opens a regular file; anything else might block or never end.
+fn open(path: &PathBuf) -> io::Result<File> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
