@@ -1,0 +1,70 @@
+//! The settings of a client, and asking with them.
+
+use std::time::Duration;
+
+use cvm_core::account::Account;
+use cvm_core::client::{ClientRequest, Credentials, ModuleList};
+use cvm_core::wire::Reply;
+use cvm_core::{Secret, SecretRef};
+use cvm_io_blocking::client::Client;
+
+use crate::environment::{self, SettingError};
+use crate::program::Stopped;
+
+/// The settings that every client has.
+pub(crate) const SETTINGS: &[(&str, &str)] =
+    &[("CVM_CLIENT_TIMEOUT", "milliseconds that a command or a UNIX socket may take to answer (30000)")];
+
+/// The settings of clients that speak version 2.
+pub(crate) const V2_SETTINGS: &[(&str, &str)] = &[
+    ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)"),
+    ("CVM_LOOKUP_SECRET", "the secret to send to a module in lookup mode"),
+    ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
+];
+
+/// Asks with version 1.
+pub(crate) fn ask_v1(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
+    let timeout = environment::parsed("CVM_CLIENT_TIMEOUT", "milliseconds up to 4294967295", environment::milliseconds)
+        .map_err(Stopped::ClientSetting)?;
+    let client = timeout.filter(|timeout| *timeout > Duration::ZERO).map_or_else(Client::default, Client::new);
+    Ok(client.ask(modules, request).unwrap_or_else(|failure| Reply::failure(failure.code())))
+}
+
+/// Asks for a password login with version 2, and splits the account.
+pub(crate) fn ask_v2(
+    modules: &ModuleList,
+    account: &[u8],
+    domain: &[u8],
+    password: SecretRef<'_>,
+) -> Result<Reply, Stopped> {
+    let split_chars = environment::bytes("CVM_ACCOUNT_SPLIT_CHARS").unwrap_or_else(|| b"@".to_vec());
+    let account = Account::split(account, domain, &split_chars);
+    let secret = environment::secret("CVM_LOOKUP_SECRET");
+    let credentials =
+        Credentials::of_password(account, password).with_lookup_secret(secret.as_ref().map(Secret::as_ref));
+    let tag = if modules.needs_tag() { random_tag()? } else { Vec::new() };
+    ask_v1(modules, &ClientRequest::v2(&credentials, &tag)?)
+}
+
+/// Draws the tag from the system's generator.
+fn random_tag() -> Result<Vec<u8>, Stopped> {
+    let name = "CVM_RANDOM_BYTES";
+    let wrong = |value: &[u8]| Stopped::ClientSetting(SettingError::wrong(name, value, "a number from 0 to 255"));
+    let length = match environment::bytes(name) {
+        None => 8,
+        Some(value) => environment::decimal::<u8>(&value).ok_or_else(|| wrong(&value))?,
+    };
+    let mut tag = vec![0; length.into()];
+    fill_with_random(&mut tag)?;
+    Ok(tag)
+}
+
+/// Fills `bytes` from the system's generator.
+pub(crate) fn fill_with_random(mut bytes: &mut [u8]) -> Result<(), Stopped> {
+    while !bytes.is_empty() {
+        let count = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| Stopped::Io(format!("random generator: {error}")))?;
+        bytes = &mut bytes[count..];
+    }
+    Ok(())
+}

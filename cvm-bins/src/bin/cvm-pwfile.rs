@@ -1,0 +1,5 @@
+//! See `cvm-pwfile --help`.
+
+fn main() -> std::process::ExitCode {
+    cvm_bins::pwfile::main()
+}

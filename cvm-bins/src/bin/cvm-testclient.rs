@@ -1,0 +1,5 @@
+//! See `cvm-testclient --help`.
+
+fn main() -> std::process::ExitCode {
+    cvm_bins::testclient::main()
+}

@@ -1,0 +1,88 @@
+//! Settings: the environment, read once into plain values. A mistake names the variable and what was expected.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use cvm_core::Secret;
+
+/// A setting that is missing or wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SettingError {
+    #[error("${name} is not set, expected {expected}")]
+    Missing { name: &'static str, expected: &'static str },
+    #[error("${name} is {value:?}, expected {expected}")]
+    Wrong { name: &'static str, value: String, expected: &'static str },
+}
+
+impl SettingError {
+    pub(crate) fn wrong(name: &'static str, value: &[u8], expected: &'static str) -> Self {
+        Self::Wrong { name, value: String::from_utf8_lossy(value).into_owned(), expected }
+    }
+}
+
+/// Returns the bytes of a variable; an empty one is set.
+pub(crate) fn bytes(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsString::into_vec)
+}
+
+/// Returns the bytes of a variable that is not empty.
+pub(crate) fn filled(name: &str) -> Option<Vec<u8>> {
+    bytes(name).filter(|value| !value.is_empty())
+}
+
+/// Returns a path that must be set.
+pub(crate) fn path(name: &'static str, expected: &'static str) -> Result<PathBuf, SettingError> {
+    let value = filled(name).ok_or(SettingError::Missing { name, expected })?;
+    Ok(OsString::from_vec(value).into())
+}
+
+/// Returns a secret, perhaps an empty one.
+pub(crate) fn secret(name: &str) -> Option<Secret> {
+    bytes(name).map(Secret::from_vec)
+}
+
+/// Reads a variable that is not empty.
+pub(crate) fn parsed<T>(
+    name: &'static str,
+    expected: &'static str,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
+) -> Result<Option<T>, SettingError> {
+    let read = |value: Vec<u8>| parse(&value).ok_or_else(|| SettingError::wrong(name, &value, expected));
+    filled(name).map(read).transpose()
+}
+
+/// Reads decimal digits, and nothing but digits.
+pub(crate) fn decimal<T: FromStr>(value: &[u8]) -> Option<T> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
+}
+
+/// Reads a time in milliseconds of up to 32 bits.
+pub(crate) fn milliseconds(value: &[u8]) -> Option<std::time::Duration> {
+    decimal::<u32>(value).map(|milliseconds| std::time::Duration::from_millis(milliseconds.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_digits_only() {
+        assert_eq!(decimal::<u8>(b"255"), Some(255));
+        assert_eq!(milliseconds(b"1500"), Some(std::time::Duration::from_millis(1500)));
+        for bad in ["", "256", "+1", "-1", " 1", "1s", "0x1"] {
+            assert_eq!(decimal::<u8>(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(milliseconds(b"4294967296"), None);
+    }
+
+    #[test]
+    fn mistakes_name_variable_value_and_expectation() {
+        let error = SettingError::wrong("CVM_X", b"a\nb", "a number");
+        assert_eq!(error.to_string(), r#"$CVM_X is "a\nb", expected a number"#);
+        let error = SettingError::Missing { name: "CVM_X", expected: "a path" };
+        assert_eq!(error.to_string(), "$CVM_X is not set, expected a path");
+    }
+}

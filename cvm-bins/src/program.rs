@@ -1,0 +1,119 @@
+//! What every program has: a name, `--help` and `--version`, messages of one line, an exit status.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::Path;
+use std::process::ExitCode;
+
+use cvm_core::Code;
+use cvm_core::client::ModuleError;
+use cvm_core::wire::RequestError;
+
+use crate::environment::SettingError;
+
+/// What `--help` tells.
+pub(crate) struct Program {
+    /// What follows the name in the usage line.
+    pub(crate) arguments: &'static str,
+    /// One sentence.
+    pub(crate) about: &'static str,
+    /// The settings in the environment, and what they mean.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
+    /// Settings that more programs have.
+    pub(crate) more_settings: &'static [(&'static str, &'static str)],
+}
+
+/// Why a program ends without having done its work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    /// The arguments are not what the program takes.
+    #[error("usage: {name} {arguments}", name = called_as())]
+    Usage { arguments: &'static str },
+    /// A module that cannot be served.
+    #[error("{0}")]
+    Module(#[from] ModuleError),
+    /// A request that cannot be sent.
+    #[error("{0}")]
+    Request(#[from] RequestError),
+    /// A setting of a module is missing or wrong.
+    #[error("{0}")]
+    Setting(#[from] SettingError),
+    /// A setting of a client is wrong.
+    #[error("{0}")]
+    ClientSetting(SettingError),
+    /// A socket cannot be had, or a stream not be used.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl Stopped {
+    fn status(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Module(_) | Self::Request(_) | Self::ClientSetting(_) => Code::GENERAL.byte(),
+            Self::Setting(_) => Code::CONFIG.byte(),
+            Self::Io(_) => Code::IO.byte(),
+        }
+    }
+}
+
+impl Program {
+    /// Answers `--help` and `--version`, or runs the program with its arguments and tells why it stopped.
+    pub(crate) fn run(&self, run: impl FnOnce(&[OsString]) -> Result<Code, Stopped>) -> ExitCode {
+        let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+        let text = match arguments.first().and_then(|first| first.to_str()) {
+            Some("--help" | "-h") => self.to_string(),
+            Some("--version" | "-V") => format!("{} {}", called_as(), env!("CARGO_PKG_VERSION")),
+            _ => {
+                return match run(&arguments) {
+                    Ok(code) => ExitCode::from(code.byte()),
+                    Err(stopped) => {
+                        complain(&stopped);
+                        ExitCode::from(stopped.status())
+                    }
+                };
+            }
+        };
+        print_or_give_up(&text)
+    }
+
+    /// The error of arguments that do not fit.
+    pub(crate) const fn usage(&self) -> Stopped {
+        Stopped::Usage { arguments: self.arguments }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "usage: {} {}\n\n{}", called_as(), self.arguments, self.about)?;
+        let settings = self.settings.iter().chain(self.more_settings);
+        let width = settings.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (index, (name, meaning)) in settings.enumerate() {
+            let title = if index == 0 { "\nsettings in the environment:\n" } else { "" };
+            writeln!(f, "{title}  {name:width$}  {meaning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the last part of the name that the program was called by.
+pub(crate) fn called_as() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&name).file_name().map_or_else(|| OsStr::new("cvm").to_owned(), OsStr::to_owned);
+    name.to_string_lossy().into_owned()
+}
+
+/// Writes one line to standard error, with the program's name in front.
+pub(crate) fn complain(message: &dyn fmt::Display) {
+    use std::io::Write;
+    // In one piece, so that lines of several processes do not mix. Nobody is left to tell if that fails.
+    let line = format!("{}: {message}\n", called_as());
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn print_or_give_up(text: &str) -> ExitCode {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(Code::IO.byte()),
+    }
+}
