@@ -10,5 +10,6 @@ mod sockets;
 mod stop;
 
 pub mod pwfile;
+pub mod quickstart;
 
 pub mod testclient;
