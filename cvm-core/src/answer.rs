@@ -126,3 +126,6 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

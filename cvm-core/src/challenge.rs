@@ -172,4 +172,52 @@ mod tests {
         assert!(!check(None, format!("{text}0").as_bytes()));
         assert!(!check(None, format!("{}g", &text[..31]).as_bytes()));
     }
+
+    fn claim(packet: &[u8]) -> Option<ChallengeResponse<'_>> {
+        let request = Request::decode(packet, CredentialType::PASSWORD).unwrap();
+        ChallengeResponse::of(&request)
+    }
+
+    #[test]
+    fn v1_accepts_the_response_of_either_mechanism() {
+        for mechanism in [Mechanism::CramMd5, Mechanism::Apop] {
+            let response = hex(mechanism.response(b"<1@x>", b"secret"));
+            let packet = format!("\x01a\0\0<1@x>\0{response}\0\0");
+            let claim = claim(packet.as_bytes()).unwrap();
+            assert!(claim.is_right(b"secret"));
+            assert!(!claim.is_right(b"Secret"));
+        }
+    }
+
+    #[test]
+    fn v2_names_its_mechanism_and_only_that_one_is_right() {
+        let response = hex(Mechanism::Apop.response(b"c", b"secret"));
+        let apop = format!("\x02\0\x05\x01c\x06\x20{response}\x07\x04apop\0");
+        assert!(claim(apop.as_bytes()).unwrap().is_right(b"secret"));
+        let cram = format!("\x02\0\x05\x01c\x06\x20{response}\x07\x08CRAM-MD5\0");
+        assert!(!claim(cram.as_bytes()).unwrap().is_right(b"secret"));
+    }
+
+    #[test]
+    fn an_unknown_or_missing_mechanism_is_no_challenge_response_in_v2() {
+        assert!(claim(b"\x02\0\x05\x01c\x06\x01r\x07\x01x\0").is_none());
+        assert!(claim(b"\x02\0\x05\x01c\x06\x01r\x07\0\0").is_none());
+        assert!(claim(b"\x02\0\x05\x01c\x06\x01r\0").is_none());
+    }
+
+    #[test]
+    fn a_challenge_or_response_that_is_missing_or_empty_makes_it_incomplete() {
+        for packet in [
+            b"\x02\0\x06\x01r\x07\x04APOP\0".as_slice(),
+            b"\x02\0\x05\x01c\x07\x04APOP\0",
+            b"\x02\0\x05\0\x06\x01r\x07\x04APOP\0",
+            b"\x02\0\x05\x01c\x06\0\x07\x04APOP\0",
+            b"\x01a\0\0\0r\0\0",
+            b"\x01a\0\0c\0\0\0",
+            b"\x01a\0\0p\0\0",
+            b"\x01a\0\0\0",
+        ] {
+            assert!(claim(packet).is_none(), "{}", packet.escape_ascii());
+        }
+    }
 }

@@ -63,3 +63,28 @@ impl fmt::Debug for Credential<'_> {
         f.debug_tuple("Credential").field(&self.kind.number()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_0_is_none_as_it_ends_the_list() {
+        assert_eq!(CredentialType::new(0), None);
+        assert!((1..=255).all(|number| CredentialType::new(number).is_some_and(|kind| kind.number() == number)));
+    }
+
+    #[test]
+    fn types_1_to_7_are_standard_and_from_128_on_they_may_repeat() {
+        for kind in (1..=255).filter_map(CredentialType::new) {
+            assert_eq!(kind.is_standard(), kind.number() < 8);
+            assert_eq!(kind.may_repeat(), kind.number() > 127);
+        }
+    }
+
+    #[test]
+    fn printing_a_credential_tells_its_type_only() {
+        let credential = Credential { kind: CredentialType::PASSWORD, value: SecretRef::new(b"hunter2") };
+        assert_eq!(format!("{credential:?}"), "Credential(3, ..)");
+    }
+}

@@ -240,3 +240,6 @@ impl<'p> Refusal<'p> {
         self.answered.code
     }
 }
+
+#[cfg(test)]
+mod tests;

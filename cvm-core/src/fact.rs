@@ -123,4 +123,16 @@ mod tests {
             assert_eq!(parse_integer(bad.as_bytes()), None, "{bad:?}");
         }
     }
+
+    #[test]
+    fn type_0_is_none_as_it_ends_the_list() {
+        assert_eq!(FactType::new(0), None);
+        assert_eq!(FactType::new(255).map(FactType::number), Some(255));
+    }
+
+    #[test]
+    fn numbers_are_the_ids_and_the_scope() {
+        let integers = (1..=255).filter_map(FactType::new).filter(|kind| kind.is_integer());
+        assert_eq!(integers.map(FactType::number).collect::<Vec<_>>(), [2, 3, 8, 16]);
+    }
 }

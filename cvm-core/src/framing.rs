@@ -150,4 +150,23 @@ mod tests {
         assert_eq!(framing.handle_input(usize::MAX), Progress::Complete);
         assert_eq!(framing.packet().len(), 513);
     }
+
+    #[test]
+    fn an_end_of_input_without_the_513th_byte_keeps_the_packet() {
+        let mut framing = Framing::new(None);
+        framing.space()[..512].fill(7);
+        assert_eq!(feed(&mut framing, 512), Progress::OneMoreIfThere);
+        assert_eq!(framing.progress(), Progress::OneMoreIfThere, "asking changes nothing");
+        assert_eq!(framing.handle_input(0), Progress::Complete);
+        assert_eq!(framing.packet(), [7; 512]);
+    }
+
+    #[test]
+    fn nothing_that_came_is_printed() {
+        let mut framing = Framing::new(None);
+        framing.space()[..7].copy_from_slice(b"hunter2");
+        let _ = framing.handle_input(7);
+        assert_eq!(format!("{framing:?}"), "Framing(7 bytes)");
+        assert_eq!(framing.deadline(), None);
+    }
 }

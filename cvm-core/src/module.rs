@@ -173,3 +173,22 @@ impl Temporary {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_but_success_and_rejection_is_a_temporary_failure() {
+        for code in (0..=255).map(Code::new) {
+            let expected = if [0, 100].contains(&code.byte()) { None } else { Some(code) };
+            assert_eq!(Temporary::new(code).map(Temporary::code), expected);
+        }
+    }
+
+    #[test]
+    fn a_verdict_of_a_match_names_no_scope() {
+        assert_eq!(Verdict::from_match(true), Verdict::Accepted);
+        assert_eq!(Verdict::from_match(false), Verdict::Rejected { scope: None });
+    }
+}

@@ -37,3 +37,33 @@ impl<'p> Answered<'p> {
         Self { code, account, domain }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CredentialType;
+
+    fn answered(packet: &[u8]) -> Answered<'_> {
+        let request = Request::decode(packet, CredentialType::PASSWORD).unwrap();
+        Answered::new(Code::IO, Some(&request))
+    }
+
+    #[test]
+    fn an_answer_names_account_and_domain_as_they_were_sent() {
+        let expected = Answered { code: Code::IO, account: Some(b"A\0\n"), domain: Some(b"d") };
+        assert_eq!(answered(b"\x02\x00\x01\x03A\0\n\x02\x01d\x00"), expected);
+    }
+
+    #[test]
+    fn an_empty_domain_is_none_and_an_empty_account_is_one() {
+        let expected = Answered { code: Code::IO, account: Some(b""), domain: None };
+        assert_eq!(answered(b"\x01\0\0\0"), expected);
+        assert_eq!(answered(b"\x02\x00\x00").account, None);
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_read_names_nobody() {
+        let expected = Answered { code: Code::BAD_CLIENT_DATA, account: None, domain: None };
+        assert_eq!(Answered::new(Code::BAD_CLIENT_DATA, None), expected);
+    }
+}

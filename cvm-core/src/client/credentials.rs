@@ -63,3 +63,51 @@ impl fmt::Debug for Credentials {
         f.debug_list().entries(self.iter()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(credentials: &Credentials) -> Vec<(u8, Vec<u8>)> {
+        credentials.iter().map(|item| (item.kind.number(), item.value.expose().to_vec())).collect()
+    }
+
+    fn password(name: &[u8], domain: Option<&[u8]>, password: &[u8]) -> Vec<(u8, Vec<u8>)> {
+        owned(&Credentials::of_password(Account { name, domain }, SecretRef::new(password)))
+    }
+
+    #[test]
+    fn a_password_login_sends_account_domain_and_password() {
+        let expected = [(1, b"a".to_vec()), (2, b"d".to_vec()), (3, b"p".to_vec())];
+        assert_eq!(password(b"a", Some(b"d"), b"p"), expected);
+    }
+
+    #[test]
+    fn no_domain_and_an_empty_password_are_not_sent() {
+        assert_eq!(password(b"a", None, b""), [(1, b"a".to_vec())]);
+        assert_eq!(password(b"", None, b"p"), [(1, Vec::new()), (3, b"p".to_vec())]);
+    }
+
+    #[test]
+    fn an_account_split_at_its_last_character_sends_an_empty_domain() {
+        let account = Account::split(b"alice@", b"default", b"@");
+        let sent = owned(&Credentials::of_password(account, SecretRef::new(b"p")));
+        assert_eq!(sent, [(1, b"alice".to_vec()), (2, Vec::new()), (3, b"p".to_vec())]);
+    }
+
+    #[test]
+    fn the_lookup_secret_is_added_where_none_was_given() {
+        let secret = Some(SecretRef::new(b"sesame"));
+        let added = Credentials::new().with(CredentialType::ACCOUNT, b"a").with_lookup_secret(secret);
+        assert_eq!(owned(&added), [(1, b"a".to_vec()), (4, b"sesame".to_vec())]);
+        let kept = Credentials::new().with(CredentialType::SECRET, b"own").with_lookup_secret(secret);
+        assert_eq!(owned(&kept), [(4, b"own".to_vec())]);
+        assert_eq!(owned(&Credentials::new().with_lookup_secret(None)), []);
+    }
+
+    #[test]
+    fn printing_credentials_tells_their_types_only() {
+        let credentials = Credentials::new().with(CredentialType::PASSWORD, b"hunter2");
+        assert_eq!(format!("{credentials:?}"), "[Credential(3, ..)]");
+    }
+}

@@ -1,6 +1,9 @@
 //! Endpoints: where a module answers, as a client and a server write it.
 
 use core::fmt;
+use core::net::Ipv6Addr;
+
+use crate::code::Code;
 
 /// Where a module answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +41,14 @@ enum Kind {
     Nul,
     #[error("expected cvm-udp:HOST:PORT with a port from 1 to 65535 and an IPv6 address in brackets")]
     Udp,
+}
+
+impl ModuleError {
+    /// Returns the code that the failure amounts to.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        Code::GENERAL
+    }
 }
 
 impl Endpoint {
@@ -93,12 +104,19 @@ fn path(path: &[u8]) -> Result<Vec<u8>, Kind> {
 
 fn udp(address: &[u8]) -> Option<Endpoint> {
     let (host, port) = core::str::from_utf8(address).ok()?.rsplit_once(':')?;
-    let bracketed = host.strip_prefix('[').map(|host| host.strip_suffix(']'));
-    let host = bracketed.unwrap_or_else(|| Some(host).filter(|host| !host.contains(':')))?;
+    let host = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.strip_suffix(']').filter(|host| is_ipv6(host))?,
+        None => Some(host).filter(|host| !host.contains([':', '[', ']']))?,
+    };
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     let port = port.parse().ok().filter(|&port| digits && port > 0)?;
     let usable = !host.is_empty() && !host.contains('\0');
     usable.then(|| Endpoint::Udp { host: host.to_owned(), port })
+}
+
+/// An address, perhaps with the zone of a link-local one behind a percent sign.
+fn is_ipv6(host: &str) -> bool {
+    host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
 impl fmt::Display for Endpoint {
@@ -173,6 +191,7 @@ mod tests {
             ("cvm-udp:localhost:791", udp("localhost", 791)),
             ("cvm-udp:0:65535", udp("0", 65535)),
             ("cvm-udp:[::]:1", udp("::", 1)),
+            ("cvm-udp:[fe80::1%eth0]:1", udp("fe80::1%eth0", 1)),
         ] {
             assert_eq!(Endpoint::parse(name.as_bytes()), Ok(endpoint), "{name}");
         }
@@ -196,6 +215,12 @@ mod tests {
             "cvm-udp:::1:791",
             "cvm-udp:[::1:791",
             "cvm-udp:[]:791",
+            "cvm-udp:[localhost]:791",
+            "cvm-udp:[[::1]]:791",
+            "cvm-udp:[[a]:791",
+            "cvm-udp:a]:791",
+            "cvm-udp:[%eth0]:791",
+            "cvm-udp:a\0b:791",
             "cvm-local:/a\0b",
         ] {
             let error = Endpoint::parse(name.as_bytes()).unwrap_err();

@@ -27,3 +27,42 @@ use crate::wire::Reply;
 pub fn ends_chain(reply: &Reply) -> bool {
     !reply.code.is_rejected() || reply.scope() == Some(Scope::In)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Code;
+
+    fn reply(packet: &'static [u8]) -> Reply {
+        let request = ClientRequest::v1(b"a", b"", &[]).unwrap();
+        request.check(&bytes::Bytes::from_static(packet)).unwrap()
+    }
+
+    #[test]
+    fn a_success_ends_the_chain() {
+        assert!(ends_chain(&reply(b"\0\x01u\0\x020\0\x030\0\x05d\0\0")));
+    }
+
+    #[test]
+    fn every_temporary_failure_ends_the_chain() {
+        for code in (0..=255).map(Code::new).filter(|code| code.is_temporary()) {
+            assert!(ends_chain(&Reply::failure(code)), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_in_scope_ends_the_chain() {
+        assert!(ends_chain(&reply(b"d\x100\0\0")));
+    }
+
+    #[test]
+    fn a_rejection_out_of_scope_goes_on() {
+        assert!(!ends_chain(&reply(b"d\x101\0\0")));
+        assert!(!ends_chain(&reply(b"d\x10255\0\0")));
+    }
+
+    #[test]
+    fn a_rejection_without_a_scope_goes_on() {
+        assert!(!ends_chain(&reply(b"d\0")));
+    }
+}

@@ -79,3 +79,66 @@ impl ClientRequest {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credential::CredentialType;
+
+    fn check(request: &ClientRequest, packet: &[u8]) -> Result<Code, ReplyError> {
+        request.check(&Bytes::copy_from_slice(packet)).map(|reply| reply.code)
+    }
+
+    #[test]
+    fn a_v2_request_is_answered_by_its_own_tag_only() {
+        let request = ClientRequest::v2(&Credentials::new(), b"TAG").unwrap();
+        assert_eq!(check(&request, b"\x04\x03TAG\0"), Ok(Code::IO));
+        assert_eq!(check(&request, b"\x04\x03XXX\0"), Err(ReplyError::OtherTag));
+        assert_eq!(check(&request, b"\x04\0"), Err(ReplyError::OtherTag));
+    }
+
+    #[test]
+    fn without_a_tag_only_the_empty_one_is_right() {
+        let request = ClientRequest::v2(&Credentials::new(), b"").unwrap();
+        assert_eq!(check(&request, b"\x04\0\0"), Ok(Code::IO));
+        assert_eq!(check(&request, b"\x04\x01T\0"), Err(ReplyError::OtherTag));
+    }
+
+    #[test]
+    fn the_longest_tag_is_compared_to_its_last_byte() {
+        let request = ClientRequest::v2(&Credentials::new(), &[7; 255]).unwrap();
+        let mut packet = [b"\x04\xff".as_slice(), &[7; 255], b"\0"].concat();
+        assert_eq!(check(&request, &packet), Ok(Code::IO));
+        packet[256] = 8;
+        assert_eq!(check(&request, &packet), Err(ReplyError::OtherTag));
+    }
+
+    #[test]
+    fn a_v1_request_is_answered_without_a_tag() {
+        let request = ClientRequest::v1(b"a", b"", &[]).unwrap();
+        assert_eq!(request.bytes(), b"\x01a\0\0\0");
+        assert_eq!(check(&request, b"\x04\0"), Ok(Code::IO));
+    }
+
+    #[test]
+    fn the_status_of_a_command_is_its_code() {
+        let request = ClientRequest::v2(&Credentials::new(), b"").unwrap();
+        let reply = request.check_command(&Bytes::from_static(b"\x04\0\0"), Code::REJECTED).unwrap();
+        assert_eq!(reply.code, Code::REJECTED);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_the_error_of_the_caller() {
+        let credentials = Credentials::new().with(CredentialType::ACCOUNT, &[b'a'; 255]);
+        assert!(ClientRequest::v2(&credentials, &[0; 252]).is_ok());
+        assert_eq!(ClientRequest::v2(&credentials, &[0; 253]).unwrap_err(), RequestError::TooLong);
+        assert_eq!(ClientRequest::v1(b"a\0", b"", &[]).unwrap_err(), RequestError::Nul);
+    }
+
+    #[test]
+    fn printing_a_request_tells_no_secrets() {
+        let credentials = Credentials::new().with(CredentialType::PASSWORD, b"hunter2");
+        let printed = format!("{:?}", ClientRequest::v2(&credentials, b"").unwrap());
+        assert!(!printed.contains("hunter2") && !printed.contains("104, 117"), "{printed}");
+    }
+}

@@ -76,7 +76,7 @@ impl<'r> UdpExchange<'r> {
         match self.request.check(datagram) {
             Ok(reply) => self.done = Some(reply),
             Err(ReplyError::OtherTag) => {}
-            Err(ReplyError::Malformed(_) | ReplyError::Facts) => self.fail(Code::BAD_MODULE_DATA),
+            Err(error @ (ReplyError::Malformed(_) | ReplyError::Facts)) => self.fail(error.code()),
         }
     }
 
@@ -90,9 +90,8 @@ impl<'r> UdpExchange<'r> {
         if index < self.next {
             self.next = self.next.saturating_sub(1);
         }
-        // Only the address that is waited for has the power to end the wait.
-        if self.asked.last() == Some(&address) {
-            self.deadline = None;
+        // Only the address that is waited for has the power to end the wait, and once: an address may be listed twice.
+        if self.asked.last() == Some(&address) && self.deadline.take().is_some() {
             self.sends = self.sends.saturating_sub(1);
         }
     }
@@ -116,3 +115,6 @@ impl<'r> UdpExchange<'r> {
         self.done = Some(Reply::failure(code));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,14 @@ pub enum RequestError {
     Repeated(u8),
 }
 
+impl RequestError {
+    /// Returns the code that the failure amounts to.
+    #[must_use]
+    pub const fn code(&self) -> crate::Code {
+        crate::Code::GENERAL
+    }
+}
+
 impl From<Full> for RequestError {
     fn from(_: Full) -> Self {
         Self::TooLong
@@ -84,3 +92,6 @@ fn all_or_nothing<E>(out: &mut Packet, write: impl FnOnce(&mut Packet) -> Result
     }
     result
 }
+
+#[cfg(test)]
+mod tests;

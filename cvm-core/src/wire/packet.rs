@@ -78,3 +78,36 @@ impl fmt::Debug for Packet {
         write!(f, "Packet({} bytes)", self.len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_takes_512_bytes_and_not_one_more() {
+        let mut packet = Packet::new();
+        assert_eq!(packet.extend(&[7; 500]), Ok(()));
+        assert_eq!(packet.extend(&[8; 13]), Err(Full));
+        assert_eq!(packet.len(), 500, "what does not fit is not written in part");
+        assert_eq!(packet.extend(&[8; 12]), Ok(()));
+        assert_eq!(packet.extend(&[9]), Err(Full));
+        assert_eq!(packet.extend(&[]), Ok(()));
+        assert_eq!(packet[..], [[7; 500].as_slice(), &[8; 12]].concat());
+    }
+
+    #[test]
+    fn what_was_cleared_is_wiped() {
+        let mut packet = Packet::default();
+        packet.extend(b"hunter2").unwrap();
+        packet.clear();
+        assert!(packet.is_empty());
+        assert_eq!(packet.bytes, [0; PACKET_MAX]);
+    }
+
+    #[test]
+    fn printing_a_packet_tells_its_length_only() {
+        let mut packet = Packet::new();
+        packet.extend(b"hunter2").unwrap();
+        assert_eq!(format!("{packet:?}"), "Packet(7 bytes)");
+    }
+}

@@ -149,9 +149,10 @@ impl<'p> Request<'p> {
 
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |name: Option<&[u8]>| name.map(|name| name.escape_ascii().to_string());
         f.debug_struct("Request")
-            .field("account", &self.account().map(<[u8]>::escape_ascii))
-            .field("domain", &self.domain().map(<[u8]>::escape_ascii))
+            .field("account", &text(self.account()))
+            .field("domain", &text(self.domain()))
             .finish_non_exhaustive()
     }
 }
@@ -176,3 +177,6 @@ impl<'p> Standard<'p> {
         kind.number().wrapping_sub(1) as usize
     }
 }
+
+#[cfg(test)]
+mod tests;

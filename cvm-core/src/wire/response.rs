@@ -39,10 +39,11 @@ impl FactWriter<'_> {
     }
 
     /// Writes one fact as it is, an empty one too.
+    ///
+    /// A number must be one, and the scope belongs to a refusal: anything else makes the response code 3.
     pub fn string(&mut self, kind: FactType, value: &[u8]) {
-        if self.fits {
-            self.fits = self.put(kind, value).is_ok();
-        }
+        let belongs = kind != FactType::OUT_OF_SCOPE && (!kind.is_integer() || parse_integer(value).is_some());
+        self.fits = self.fits && belongs && self.put(kind, value).is_ok();
     }
 
     /// Writes one number.
@@ -105,16 +106,13 @@ pub(crate) fn success<E>(
 /// Writes a response without facts, except for the scope of a code 100.
 pub(crate) fn refusal(envelope: Envelope<'_>, code: Code, scope: Option<Scope>, out: &mut Packet) {
     begin(envelope, code, out);
-    let value = match scope {
-        Some(Scope::In) => b"0",
-        Some(Scope::Out) => b"1",
-        None => b"".as_slice(),
-    };
     let mut facts = FactWriter { out, version_1: envelope == Envelope::V1, fits: true, written: 0 };
-    if !value.is_empty() {
-        facts.string(FactType::OUT_OF_SCOPE, value);
-    }
-    let fits = out.extend(&[0]).is_ok();
+    let value: Option<&[u8]> = scope.map(|scope| match scope {
+        Scope::In => b"0".as_slice(),
+        Scope::Out => b"1",
+    });
+    let scope_fits = value.is_none_or(|value| facts.put(FactType::OUT_OF_SCOPE, value).is_ok());
+    let fits = scope_fits && out.extend(&[0]).is_ok();
     debug_assert!(fits, "a tag of 255 bytes leaves room for a refusal");
 }
 
@@ -231,6 +229,14 @@ pub enum ReplyError {
     Facts,
 }
 
+impl ReplyError {
+    /// Returns the code that the failure amounts to.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        Code::BAD_MODULE_DATA
+    }
+}
+
 impl From<MalformedKind> for ReplyError {
     fn from(kind: MalformedKind) -> Self {
         Self::Malformed(kind)
@@ -261,3 +267,6 @@ pub(crate) fn decode_reply(expected: Envelope<'_>, packet: &Bytes, status: Optio
 }
 
 const _: () = assert!(2 + VALUE_MAX + 3 < PACKET_MAX, "a refusal fits behind every tag");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! Which steps of a module are taken, and who is told (SPEC section 5).
+
+use super::*;
+use crate::fact::{FactType, Scope};
+use crate::module::{Accepts, Lookup, Verdict};
+use crate::secret::Secret;
+use crate::testing::puppet::{Puppet, Record, Step, Target, Told};
+
+const LOGIN: &[u8] = b"\x02\x01T\x01\x01a\x02\x01d\x03\x01p\0";
+const UNKNOWN: Lookup<Target> = Lookup::Unknown { scope: None, decoy: Some(Target::Decoy) };
+const ALL_STEPS: [Step; 3] = [Step::Lookup, Step::Authenticate(Target::Real), Step::Results(Target::Real)];
+
+/// A server with its module's steps and what its observer was told.
+struct Server {
+    answerer: Answerer<Puppet, Record<Told>>,
+    steps: Record<Step>,
+    told: Record<Told>,
+    out: Packet,
+}
+
+impl Server {
+    fn new(puppet: Puppet) -> Self {
+        Self::with_policy(puppet, Policy::Authenticate)
+    }
+
+    fn lookup(puppet: Puppet, secret: &[u8]) -> Self {
+        Self::with_policy(puppet, Policy::Lookup { secret: Secret::new(secret) })
+    }
+
+    fn with_policy(puppet: Puppet, policy: Policy) -> Self {
+        let (steps, told) = (puppet.steps.clone(), Record::default());
+        Self { answerer: Answerer::new(puppet, policy, told.clone()), steps, told, out: Packet::new() }
+    }
+
+    #[track_caller]
+    fn code(&mut self, packet: &[u8]) -> Code {
+        match self.answerer.answer(packet, &mut self.out, Patience::Blocking) {
+            Outcome::Answered(code) => code,
+            Outcome::Deferred(cost) => panic!("deferred: {cost:?}"),
+        }
+    }
+
+    fn now(&mut self, packet: &[u8]) -> Outcome {
+        self.answerer.answer(packet, &mut self.out, Patience::Immediate)
+    }
+}
+
+fn told(code: Code) -> Vec<Told> {
+    vec![Told::Answered(code, Some(b"a".to_vec()), Some(b"d".to_vec()))]
+}
+
+#[test]
+fn a_success_takes_all_three_steps_in_order() {
+    let mut server = Server::new(Puppet::default());
+    assert_eq!(server.code(LOGIN), Code::SUCCESS);
+    assert_eq!(server.steps.take(), ALL_STEPS);
+    assert_eq!(*server.out, *b"\0\x01T\x01\x011\x02\x011\x03\x011\x05\x011\0");
+}
+
+#[test]
+fn lookup_mode_takes_no_authentication() {
+    let rejecting = Puppet { verdict: Ok(Verdict::Rejected { scope: None }), ..Puppet::default() };
+    let mut server = Server::lookup(rejecting, b"s");
+    assert_eq!(server.code(b"\x02\x01T\x01\x01a\x04\x01s\0"), Code::SUCCESS);
+    assert_eq!(server.steps.take(), [Step::Lookup, Step::Results(Target::Real)]);
+}
+
+#[test]
+fn nothing_is_looked_up_for_a_malformed_request() {
+    let mut server = Server::new(Puppet { found: Err(Temporary::IO), ..Puppet::default() });
+    assert_eq!(server.code(b"\x02\x01T\x01\x01a\x03\x01p"), Code::BAD_CLIENT_DATA);
+    assert_eq!(server.steps.take(), []);
+    assert_eq!(*server.out, *b"\x02\x01T\0");
+}
+
+#[test]
+fn nothing_is_looked_up_without_the_secret() {
+    let mut server = Server::lookup(Puppet { found: Err(Temporary::IO), ..Puppet::default() }, b"s");
+    assert_eq!(server.code(LOGIN), Code::NO_CREDENTIAL);
+    assert_eq!(server.steps.take(), []);
+}
+
+#[test]
+fn nothing_is_looked_up_without_credentials() {
+    let mut server = Server::new(Puppet { found: Err(Temporary::IO), ..Puppet::default() });
+    assert_eq!(server.code(b"\x02\x01T\x01\x01a\0"), Code::NO_CREDENTIAL);
+    assert_eq!(server.steps.take(), []);
+}
+
+#[test]
+fn a_module_says_which_credentials_it_can_judge() {
+    let response = b"\x01a\0\0challenge\0response\0\0";
+    for (accepts, code) in [
+        (Accepts::Password, Code::NO_CREDENTIAL),
+        (Accepts::PasswordOrResponse, Code::SUCCESS),
+        (Accepts::Anything, Code::SUCCESS),
+    ] {
+        assert_eq!(Server::new(Puppet { accepts, ..Puppet::default() }).code(response), code);
+    }
+}
+
+#[test]
+fn an_unknown_account_takes_the_way_of_a_wrong_password() {
+    for verdict in [Ok(Verdict::Accepted), Ok(Verdict::Rejected { scope: Some(Scope::In) }), Err(Temporary::IO)] {
+        let mut server = Server::new(Puppet { found: Ok(UNKNOWN), verdict, ..Puppet::default() });
+        assert_eq!(server.code(LOGIN), Code::REJECTED);
+        assert_eq!(server.steps.take(), [Step::Lookup, Step::Authenticate(Target::Decoy)]);
+        assert_eq!(*server.out, *b"d\x01T\0");
+    }
+}
+
+#[test]
+fn the_facts_of_a_decoy_are_never_told() {
+    for secret in [None, Some(b"")] {
+        let puppet = Puppet { found: Ok(UNKNOWN), ..Puppet::default() };
+        let mut server = match secret {
+            None => Server::new(puppet),
+            Some(secret) => Server::lookup(puppet, secret),
+        };
+        assert_eq!(server.code(LOGIN), Code::REJECTED);
+        assert!(!server.steps.take().contains(&Step::Results(Target::Decoy)));
+    }
+}
+
+#[test]
+fn temporary_trouble_of_any_step_is_the_answer() {
+    let trouble = Temporary::IO;
+    for (puppet, steps) in [
+        (Puppet { found: Err(trouble), ..Puppet::default() }, 1),
+        (Puppet { verdict: Err(trouble), ..Puppet::default() }, 2),
+        (Puppet { results: Err(trouble), ..Puppet::default() }, 3),
+    ] {
+        let mut server = Server::new(puppet);
+        assert_eq!(server.code(LOGIN), Code::IO);
+        assert_eq!(server.steps.take(), ALL_STEPS[..steps]);
+        assert_eq!(*server.out, *b"\x04\x01T\0");
+        assert_eq!(server.told.take(), told(Code::IO));
+    }
+}
+
+#[test]
+fn facts_that_do_not_make_a_response_are_code_3() {
+    for facts in [vec![], vec![(FactType::OFFICE, vec![b'x'; 256]); 2]] {
+        let mut server = Server::new(Puppet { facts, ..Puppet::default() });
+        assert_eq!(server.code(LOGIN), Code::BAD_MODULE_DATA);
+        assert_eq!(*server.out, *b"\x03\x01T\0");
+        assert_eq!(server.told.take(), told(Code::BAD_MODULE_DATA));
+    }
+}
+
+#[test]
+fn the_impatient_get_an_answer_where_every_step_is_cheap() {
+    let mut server = Server::new(Puppet::default());
+    assert_eq!(server.now(LOGIN), Outcome::Answered(Code::SUCCESS));
+    assert_eq!(server.steps.take(), ALL_STEPS);
+    assert_eq!(server.told.take(), told(Code::SUCCESS));
+}
+
+#[test]
+fn the_impatient_do_not_take_a_costly_lookup() {
+    for cost in [Cost::Cpu, Cost::Wait] {
+        let mut server = Server::new(Puppet { lookup_cost: cost, ..Puppet::default() });
+        assert_eq!(server.now(LOGIN), Outcome::Deferred(cost));
+        assert_eq!(server.steps.take(), []);
+        assert_eq!(server.told.take(), [], "nothing was decided");
+        assert_eq!(server.code(LOGIN), Code::SUCCESS);
+        assert_eq!(server.told.take(), told(Code::SUCCESS));
+    }
+}
+
+#[test]
+fn the_impatient_do_not_take_a_costly_authentication() {
+    for cost in [Cost::Cpu, Cost::Wait] {
+        for found in [Lookup::Known(Target::Real), UNKNOWN] {
+            let mut server = Server::new(Puppet { authenticate_cost: cost, found: Ok(found), ..Puppet::default() });
+            assert_eq!(server.now(LOGIN), Outcome::Deferred(cost));
+            assert_eq!(server.steps.take(), [Step::Lookup]);
+            assert_eq!(server.told.take(), [], "nothing was decided");
+            let code = server.code(LOGIN);
+            assert_eq!(server.told.take(), told(code));
+        }
+    }
+}
+
+#[test]
+fn the_impatient_are_refused_at_once_what_is_refused_before_the_lookup() {
+    let mut server = Server::new(Puppet { lookup_cost: Cost::Wait, ..Puppet::default() });
+    assert_eq!(server.now(b"\x02\x00"), Outcome::Answered(Code::BAD_CLIENT_DATA));
+    assert_eq!(server.now(b"\x01a\0\0\0"), Outcome::Answered(Code::NO_CREDENTIAL));
+}
+
+#[test]
+fn a_costly_authentication_is_no_matter_where_none_is_due() {
+    let costly = || Puppet { authenticate_cost: Cost::Cpu, ..Puppet::default() };
+    assert_eq!(Server::lookup(costly(), b"").now(LOGIN), Outcome::Answered(Code::SUCCESS));
+    let unknown = Ok(Lookup::Unknown { scope: None, decoy: None });
+    let outcome = Server::new(Puppet { found: unknown, ..costly() }).now(LOGIN);
+    assert_eq!(outcome, Outcome::Answered(Code::REJECTED));
+}
+
+#[test]
+fn the_patient_take_every_step() {
+    let puppet = Puppet { lookup_cost: Cost::Wait, authenticate_cost: Cost::Cpu, ..Puppet::default() };
+    let mut server = Server::new(puppet);
+    assert_eq!(server.code(LOGIN), Code::SUCCESS);
+    assert_eq!(server.steps.take(), ALL_STEPS);
+}
+
+#[test]
+fn the_observer_is_told_once_of_every_answer_and_by_name() {
+    for (verdict, code) in
+        [(Verdict::Accepted, Code::SUCCESS), (Verdict::Rejected { scope: Some(Scope::Out) }, Code::REJECTED)]
+    {
+        let mut server = Server::new(Puppet { verdict: Ok(verdict), ..Puppet::default() });
+        assert_eq!(server.code(LOGIN), code);
+        assert_eq!(server.told.take(), told(code));
+    }
+}
+
+#[test]
+fn the_observer_is_told_of_a_request_that_cannot_be_read() {
+    let mut server = Server::new(Puppet::default());
+    assert_eq!(server.code(b"junk"), Code::BAD_CLIENT_DATA);
+    assert_eq!(server.told.take(), [Told::Answered(Code::BAD_CLIENT_DATA, None, None)]);
+}
+
+#[test]
+fn the_observer_is_told_of_an_account_without_a_domain() {
+    let mut server = Server::new(Puppet::default());
+    assert_eq!(server.code(b"\x01a\0\0p\0\0"), Code::SUCCESS);
+    assert_eq!(server.told.take(), [Told::Answered(Code::SUCCESS, Some(b"a".to_vec()), None)]);
+}
+
+#[test]
+fn a_refusal_from_outside_asks_no_module_and_is_told() {
+    let mut server = Server::new(Puppet::default());
+    let code = server.answerer.refuse(LOGIN, &mut server.out, Temporary::CONFIG);
+    assert_eq!((code, &*server.out), (Code::CONFIG, &b"\x06\x01T\0"[..]));
+    assert_eq!(server.told.take(), told(Code::CONFIG));
+    assert_eq!(server.steps.take(), []);
+}
+
+#[test]
+fn a_refusal_from_outside_leaves_what_is_malformed_malformed() {
+    let mut server = Server::new(Puppet::default());
+    let code = server.answerer.refuse(b"\x02\x01T", &mut server.out, Temporary::IO);
+    assert_eq!((code, &*server.out), (Code::BAD_CLIENT_DATA, &b"\x02\x01T\0"[..]));
+    assert_eq!(server.told.take(), [Told::Answered(Code::BAD_CLIENT_DATA, None, None)]);
+}
+
+#[test]
+fn an_answer_overwrites_the_one_before() {
+    let mut server = Server::new(Puppet::default());
+    assert_eq!(server.code(LOGIN), Code::SUCCESS);
+    assert_eq!(server.code(b""), Code::BAD_CLIENT_DATA);
+    assert_eq!(*server.out, *b"\x02\0");
+}
+
+#[test]
+fn rounds_reach_module_and_observer() {
+    let server = Server::new(Puppet::default());
+    server.answerer.refresh();
+    assert_eq!(server.steps.take(), [Step::Refresh]);
+    server.answerer.end_round();
+    assert_eq!(server.told.take(), [Told::EndRound]);
+}
+
+#[test]
+fn a_driver_needs_to_know_no_module() {
+    let server: std::sync::Arc<dyn Answer> =
+        std::sync::Arc::new(Answerer::new(Puppet::default(), Policy::Authenticate, ()));
+    let mut out = Packet::new();
+    assert_eq!(server.answer(LOGIN, &mut out, Patience::Immediate), Outcome::Answered(Code::SUCCESS));
+}

@@ -1,1 +1,0 @@
-//! Strategies, values and fuzz bodies for tests of this crate and of whoever builds on it.
