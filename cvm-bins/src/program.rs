@@ -47,11 +47,13 @@ pub(crate) enum Stopped {
 }
 
 impl Stopped {
-    fn status(&self) -> u8 {
+    const fn code(&self) -> Code {
         match self {
-            Self::Usage { .. } | Self::Module(_) | Self::Request(_) | Self::ClientSetting(_) => Code::GENERAL.byte(),
-            Self::Setting(_) => Code::CONFIG.byte(),
-            Self::Io(_) => Code::IO.byte(),
+            Self::Usage { .. } | Self::ClientSetting(_) => Code::GENERAL,
+            Self::Module(error) => error.code(),
+            Self::Request(error) => error.code(),
+            Self::Setting(_) => Code::CONFIG,
+            Self::Io(_) => Code::IO,
         }
     }
 }
@@ -68,7 +70,7 @@ impl Program {
                     Ok(code) => ExitCode::from(code.byte()),
                     Err(stopped) => {
                         complain(&stopped);
-                        ExitCode::from(stopped.status())
+                        ExitCode::from(stopped.code().byte())
                     }
                 };
             }

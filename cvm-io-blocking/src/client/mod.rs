@@ -64,7 +64,7 @@ impl Failure {
     pub const fn code(&self) -> Code {
         match self {
             Self::Io { .. } | Self::Silent(_) | Self::Killed(_) => Code::IO,
-            Self::Reply { .. } => Code::BAD_MODULE_DATA,
+            Self::Reply { source, .. } => source.code(),
         }
     }
 }
