@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ pub(crate) trait Source: Send + Sync + 'static {
     /// Takes a job if there is one, without waiting.
     fn take(&self) -> io::Result<Option<Self::Job>>;
 
-    /// Does the job; may take its time, must not panic.
+    /// Does the job; may take its time.
     fn work(&self, job: Self::Job);
 }
 
@@ -88,7 +89,8 @@ impl<S: Source> Crew<S> {
     fn serve(self: Arc<Self>) {
         while let Some(job) = self.next() {
             self.begin();
-            self.source.work(job);
+            // What panics beyond the module costs one job, not a worker.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.source.work(job)));
             self.counts().busy -= 1;
         }
         self.counts().workers -= 1;

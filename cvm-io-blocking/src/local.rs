@@ -52,11 +52,11 @@ impl Source for Connections {
 
 impl Connections {
     fn serve(&self, connection: &OwnedFd) -> io::Result<()> {
-        let mut framing = Framing::new(Some(Instant::now() + self.io_timeout));
+        let mut framing = Framing::new(Some(ready::deadline(self.io_timeout)));
         receive(connection, &mut framing)?;
         let mut out = Packet::new();
         crate::answer_round(&*self.answer, framing.packet(), &mut out);
-        send_all(connection, &out, Instant::now() + self.io_timeout)
+        send_all(connection, &out, ready::deadline(self.io_timeout))
     }
 }
 

@@ -1,10 +1,19 @@
 //! Waiting for descriptors until a deadline.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::io::Errno;
+
+/// What stands for a time-out beyond the range of the clock, which is one that never comes.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Tells when a time-out that begins now is over.
+pub(crate) fn deadline(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
+}
 
 /// Waits until one of `fds` is ready; `false` when the deadline has passed before.
 ///

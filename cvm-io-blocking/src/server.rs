@@ -58,7 +58,7 @@ pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, stop:
         crews.push(start(Datagrams::new(socket, Arc::clone(answer))?, options, stop)?);
     }
     ready::wait(&mut [PollFd::from_borrowed_fd(stop, PollFlags::IN)], None)?;
-    let deadline = Instant::now() + options.io_timeout.saturating_mul(2);
+    let deadline = ready::deadline(options.io_timeout.saturating_mul(2));
     for crew in crews {
         crew.leave(deadline);
     }

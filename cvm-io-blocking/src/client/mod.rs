@@ -133,7 +133,7 @@ impl Client {
     }
 
     fn ask_one(&self, endpoint: &Endpoint, request: &ClientRequest) -> Result<Reply, Failure> {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = ready::deadline(self.timeout);
         let reply = match endpoint {
             Endpoint::Command(path) => command::ask(path, request, deadline),
             Endpoint::Local(path) => local::ask(path, request, deadline),
@@ -156,6 +156,10 @@ fn read_response(stream: impl AsFd, deadline: Instant) -> Result<Bytes, Cause> {
                 let _ = framing.handle_input(count);
             }
             Err(Errno::INTR) => {}
+            // A server that closes before it has read the whole request resets the connection behind its answer.
+            Err(Errno::CONNRESET) if !framing.packet().is_empty() => {
+                let _ = framing.handle_input(0);
+            }
             Err(error) => return Err(error.into()),
         }
     }
