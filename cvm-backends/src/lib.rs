@@ -6,6 +6,8 @@
 mod notices;
 pub mod password;
 pub mod pwfile;
+#[cfg(test)]
+mod testing;
 mod watched;
 
 pub use notices::Notices;

@@ -7,8 +7,8 @@
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,14 +33,19 @@ const SIZE_MAX: u64 = u32::MAX as u64 - 1;
 /// How often a large file is read while it does not become whole.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// How many times in a row a file is read while each version is replaced before it was read to its end.
+const TRIES: usize = 4;
+
 /// A file and its last whole version.
 pub(crate) struct Watched<T> {
     path: PathBuf,
     parse: Box<dyn Fn(Zeroizing<Vec<u8>>) -> T + Send + Sync>,
     notices: Notices,
     current: RwLock<Option<Arc<T>>>,
-    /// A change was noticed and is not yet read: whoever asks from now on waits for it.
-    is_due: AtomicBool,
+    /// How many changes were noticed, and how many of them had been when the last reading began: whoever noticed one
+    /// waits for a reading that began later.
+    noticed: AtomicU64,
+    handled: AtomicU64,
     look: Mutex<Look>,
     /// Held by the one who reads and parses, which may take long; nobody waits for it in passing.
     turn: Mutex<()>,
@@ -53,7 +58,9 @@ struct Look {
     seen: Option<(Stamp, Instant)>,
     /// The version that was loaded last.
     loaded: Option<Stamp>,
-    /// The loaded version cannot have been changed since without its stamp telling.
+    /// The version that is being read and parsed.
+    loading: Option<Stamp>,
+    /// The version of either cannot have been changed since without its stamp telling.
     is_settled: bool,
     /// When to try again with a version that is not whole.
     retry_at: Option<Instant>,
@@ -99,6 +106,8 @@ impl Stamp {
 enum NoVersion {
     /// It is being written.
     NotWhole,
+    /// It was changed or replaced while it was read.
+    Changed,
     Unreadable(io::Error),
 }
 
@@ -121,7 +130,8 @@ impl<T> Watched<T> {
             parse: Box::new(parse),
             notices,
             current: RwLock::default(),
-            is_due: AtomicBool::new(false),
+            noticed: AtomicU64::new(0),
+            handled: AtomicU64::new(0),
             look: Mutex::default(),
             turn: Mutex::default(),
         };
@@ -139,23 +149,20 @@ impl<T> Watched<T> {
 
     /// Tells whether [`get`](Self::get) reads the file first, or waits for somebody who does.
     pub(crate) fn is_due(&self) -> bool {
-        self.is_due.load(Ordering::Acquire)
+        self.handled.load(Ordering::Acquire) < self.noticed.load(Ordering::Acquire)
     }
 
     /// Returns the last whole version; `None` if there is none.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
-        // Twice, for a version that was replaced while it was read.
-        for _ in 0..2 {
-            if self.is_due() {
-                self.load_if_due(&self.turn());
-            }
+        if self.is_due() {
+            self.load_if_due(&self.turn());
         }
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn load_first(&self) {
         let give_up = Instant::now() + GRACE + TICK;
-        while let Err(NoVersion::NotWhole) = self.load(&self.turn())
+        while let Err(NoVersion::NotWhole | NoVersion::Changed) = self.load(&self.turn())
             && Instant::now() < give_up
         {
             thread::sleep(TICK);
@@ -169,11 +176,11 @@ impl<T> Watched<T> {
 
     fn notice(&self, stamp: Stamp) {
         let mut look = self.look();
-        if look.is_current(stamp) || look.retry_at.is_some_and(|retry_at| Instant::now() < retry_at) {
+        if look.is_current(stamp) || look.is_loading(stamp) || look.is_put_off() {
             return;
         }
-        self.is_due.store(true, Ordering::Release);
         drop(look);
+        self.noticed.fetch_add(1, Ordering::AcqRel);
         if stamp.size <= INLINE_MAX
             && let Ok(turn) = self.turn.try_lock()
         {
@@ -190,24 +197,33 @@ impl<T> Watched<T> {
 
     /// Reads the file, and exchanges the version if it is whole.
     fn load(&self, _turn: &MutexGuard<'_, ()>) -> Result<(), NoVersion> {
-        let read = self.read();
-        let parsed = read.map(|(stamp, bytes)| (stamp, Arc::new((self.parse)(bytes))));
-        match parsed {
-            Ok((stamp, version)) => {
-                let mut look = self.look();
-                look.accept(stamp);
-                self.exchange(Some(version));
-                self.is_due.store(!look.is_last_seen(stamp), Ordering::Release);
+        let noticed = self.noticed.load(Ordering::Acquire);
+        let loaded = match self.read_in_peace() {
+            Ok((stamp, bytes)) => {
+                self.accept(stamp, Arc::new((self.parse)(bytes)));
                 Ok(())
-            }
-            Err(NoVersion::NotWhole) => {
-                self.look().retry_at = Some(Instant::now() + RETRY);
-                self.is_due.store(false, Ordering::Release);
-                Err(NoVersion::NotWhole)
             }
             Err(NoVersion::Unreadable(error)) => {
                 self.miss(&error);
                 Err(NoVersion::Unreadable(error))
+            }
+            Err(not_whole) => {
+                self.look().retry_at = Some(Instant::now() + RETRY);
+                Err(not_whole)
+            }
+        };
+        self.look().loading = None;
+        self.handled.store(noticed, Ordering::Release);
+        loaded
+    }
+
+    /// Reads the file; if it is replaced meanwhile, the one that took its place.
+    fn read_in_peace(&self) -> Result<(Stamp, Zeroizing<Vec<u8>>), NoVersion> {
+        let mut tries = 1;
+        loop {
+            match self.read() {
+                Err(NoVersion::Changed) if tries < TRIES => tries += 1,
+                read => return read,
             }
         }
     }
@@ -220,31 +236,50 @@ impl<T> Watched<T> {
         let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(size.saturating_add(1)));
         (&mut file).take(stamp.size.saturating_add(1)).read_to_end(&mut bytes)?;
-        let is_unchanged = Stamp::of(&file.metadata()?) == stamp && bytes.len() == size;
+        if Stamp::of(&file.metadata()?) != stamp || bytes.len() != size {
+            return Err(NoVersion::Changed);
+        }
         let is_complete = bytes.ends_with(b"\n") || self.look().has_aged(stamp, GRACE);
-        if is_unchanged && is_complete { Ok((stamp, bytes)) } else { Err(NoVersion::NotWhole) }
+        if is_complete { Ok((stamp, bytes)) } else { Err(NoVersion::NotWhole) }
+    }
+
+    fn accept(&self, stamp: Stamp, version: Arc<T>) {
+        let mut look = self.look();
+        look.accept(stamp);
+        let old = self.exchange(Some(version));
+        drop(look);
+        // It may be large, and to wipe it takes time: nobody waits for a lock meanwhile.
+        drop(old);
     }
 
     /// Takes note that the file cannot be read now; after a second it is gone.
     fn miss(&self, error: &io::Error) {
         let mut look = self.look();
-        self.is_due.store(false, Ordering::Release);
         let since = *look.unreadable_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < GRACE {
+        if since.elapsed() < GRACE && !self.has_been_so() {
             return;
         }
         look.loaded = None;
-        self.exchange(None);
-        if !look.has_said_unreadable {
-            look.has_said_unreadable = true;
+        let has_said = std::mem::replace(&mut look.has_said_unreadable, true);
+        let old = self.exchange(None);
+        drop(look);
+        drop(old);
+        if !has_said {
             self.notices.give(format_args!("{}: {error}", self.path.display()));
         }
     }
 
-    fn exchange(&self, version: Option<Arc<T>>) {
-        // The old version may be large: it is dropped when nobody waits for the lock.
-        let old = std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), version);
-        drop(old);
+    /// Tells whether the file has been missing or unreadable for longer than we have known.
+    fn has_been_so(&self) -> bool {
+        let folder =
+            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        let changed = std::fs::metadata(&self.path).or_else(|_| std::fs::metadata(folder));
+        changed.is_ok_and(|metadata| Stamp::of(&metadata).is_older_than(GRACE))
+    }
+
+    /// Puts a version in the place of the current one, which is returned.
+    fn exchange(&self, version: Option<Arc<T>>) -> Option<Arc<T>> {
+        std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), version)
     }
 
     fn look(&self) -> MutexGuard<'_, Look> {
@@ -267,6 +302,15 @@ impl Look {
         is_current
     }
 
+    /// Tells whether somebody is about to load just this version, so that waiting is enough.
+    fn is_loading(&self, stamp: Stamp) -> bool {
+        self.loading == Some(stamp) && self.is_settled
+    }
+
+    fn is_put_off(&self) -> bool {
+        self.retry_at.is_some_and(|retry_at| Instant::now() < retry_at)
+    }
+
     fn see(&mut self, stamp: Stamp) {
         if !self.is_last_seen(stamp) {
             self.seen = Some((stamp, Instant::now()));
@@ -282,6 +326,7 @@ impl Look {
     fn begin(&mut self, stamp: Stamp) {
         self.unreadable_since = None;
         self.see(stamp);
+        self.loading = Some(stamp);
         self.is_settled = self.has_aged(stamp, TICK);
     }
 
@@ -299,8 +344,11 @@ impl Look {
 }
 
 /// Opens a regular file; anything else might block or never end.
-fn open(path: &PathBuf) -> io::Result<File> {
+fn open(path: &Path) -> io::Result<File> {
     let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,11 +32,12 @@ enum Form {
 
 pub(super) fn standing(stored: &[u8]) -> Standing {
     if stored == b"x" || stored.is_empty() || stored.starts_with(b"!") || stored.starts_with(b"*") {
-        Standing::Locked
-    } else if Form::of(stored).is_some() {
-        Standing::Usable
-    } else {
-        Standing::Unknown
+        return Standing::Locked;
+    }
+    match Form::of(stored) {
+        Some((form, _)) if form.is_too_costly() => Standing::TooCostly,
+        Some(_) => Standing::Usable,
+        None => Standing::Unknown,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Stored passwords: their forms, and how a password is compared with one (SPEC section 9).
 
 mod crypt;
+#[cfg(test)]
+mod tests;
 
 use cvm_core::SecretRef;
 use cvm_core::module::{Accepts, Cost};
@@ -24,6 +26,8 @@ pub enum Standing {
     Locked,
     /// It has a form that is not known: no password matches, and the administrator should hear of it.
     Unknown,
+    /// It demands more work than is sensible: see [`TooCostly`].
+    TooCostly,
 }
 
 /// A stored password demands more work than is sensible: the table is at fault.

@@ -3,7 +3,7 @@
 mod table;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cvm_core::StandardFacts;
 use cvm_core::challenge::ChallengeResponse;
@@ -28,7 +28,8 @@ pub struct Options {
 /// The module: an index of the file's last whole version.
 ///
 /// Names match whatever the case of their ASCII letters; the first line with a name counts. Lines that begin with
-/// `#` are comments, lines that are not passwd(5) are no accounts and are counted in one notice per version.
+/// `#` are comments, lines that are not passwd(5) are no accounts and are counted in a notice, which is not repeated
+/// while a version says the same.
 pub struct PwFile {
     file: Watched<Table>,
     comparison: Comparison,
@@ -51,9 +52,13 @@ impl PwFile {
         let comparison = options.comparison;
         let parse = {
             let (path, notices) = (options.path.clone(), notices.clone());
+            let told = Mutex::new(None);
             move |bytes| {
                 let table = Table::parse(bytes, comparison);
-                if let Some((count, first)) = table.malformed() {
+                let malformed = table.malformed();
+                // A version that has just been written is parsed several times.
+                let before = std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), malformed);
+                if let Some((count, first)) = malformed.filter(|_| malformed != before) {
                     let path = path.display();
                     notices
                         .give(format_args!("{path}: {count} malformed lines passed over, the first is line {first}"));
@@ -78,14 +83,21 @@ impl PwFile {
         Ok(plain.zip(ChallengeResponse::of(request)).is_some_and(|(plain, response)| response.is_right(plain)))
     }
 
-    /// Tells whether a password may match the entry's, and the administrator if its form is strange.
-    fn is_usable(&self, entry: &Entry<'_>) -> bool {
-        let standing = self.comparison.standing(entry.password);
-        if standing == Standing::Unknown {
-            let text = format_args!("a stored password has an unknown form, its account is refused");
-            self.unknown_form.give(&self.notices, text);
+    /// Tells whether a password may match the entry's, and the administrator if there is something wrong with it.
+    fn is_usable(&self, entry: &Entry<'_>) -> Result<bool, TooCostly> {
+        match self.comparison.standing(entry.password) {
+            Standing::Usable => Ok(true),
+            Standing::Locked => Ok(false),
+            Standing::Unknown => {
+                let text = format_args!("a stored password has an unknown form, its account is refused");
+                self.unknown_form.give(&self.notices, text);
+                Ok(false)
+            }
+            Standing::TooCostly => {
+                self.too_costly.give(&self.notices, format_args!("{TooCostly}"));
+                Err(TooCostly)
+            }
         }
-        standing == Standing::Usable
     }
 }
 
@@ -95,7 +107,9 @@ impl Module for PwFile {
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
         let table = self.file.get().ok_or(Temporary::IO)?;
         let name = request.account().unwrap_or_default();
-        Ok(match table.find(name) {
+        // An entry without a password is no account, not even for a look-up, as with the original.
+        let has_password = |line: &Line| table.entry(*line).is_some_and(|entry| !entry.password.is_empty());
+        Ok(match table.find(name).filter(has_password) {
             Some(line) => Lookup::Known(Account { table, line }),
             None => {
                 let decoy = table.decoy(name).map(|line| Account { table: Arc::clone(&table), line });
@@ -106,17 +120,12 @@ impl Module for PwFile {
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
         let entry = account.entry()?;
-        let is_usable = self.is_usable(&entry);
+        let is_usable = self.is_usable(&entry).map_err(|TooCostly| Temporary::CONFIG)?;
         // A locked account takes as long as an unknown one.
         let judged = if is_usable { Some(entry) } else { account.decoy().transpose()? };
         let right = judged.map(|entry| self.judge(&entry, request)).transpose();
-        match right {
-            Ok(right) => Ok(Verdict::from_match(is_usable && right.unwrap_or(false))),
-            Err(error) => {
-                self.too_costly.give(&self.notices, format_args!("{error}"));
-                Err(Temporary::CONFIG)
-            }
-        }
+        let right = right.map_err(|TooCostly| Temporary::CONFIG)?.unwrap_or(false);
+        Ok(Verdict::from_match(is_usable && right))
     }
 
     fn results(&self, account: &Account, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {

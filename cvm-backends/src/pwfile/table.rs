@@ -218,3 +218,6 @@ fn write_lowercase(hasher: &mut impl Hasher, name: &[u8]) {
         hasher.write(lower);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! The index against a scan of the file from its start to its end.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the file says, read slowly.
+fn scan<'f>(file: &'f [u8], name: &[u8]) -> Option<(&'f [u8], u32)> {
+    file.split(|&byte| byte == b'\n').filter(|line| !line.starts_with(b"#")).find_map(|line| {
+        let fields: Vec<_> = line.split(|&byte| byte == b':').collect();
+        let uid = number(fields.get(2)?)?;
+        number(fields.get(3)?)?;
+        let is_account = fields.len() >= 7 && !fields[0].is_empty() && !line.contains(&0);
+        (is_account && fields[0].eq_ignore_ascii_case(name)).then_some((fields[0], uid))
+    })
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    let is_number = (1..=10).contains(&field.len()) && field.iter().all(u8::is_ascii_digit);
+    let number = str::from_utf8(field).ok().filter(|_| is_number)?.parse().ok()?;
+    (number != u32::MAX).then_some(number)
+}
+
+fn line() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => "[abAB]{1,2}:[a-z]{0,3}:[0-9]{1,3}:[0-9]{1,3}:[a,:]{0,3}:/[a-z]{0,3}:[a-z:]{0,3}",
+        1 => "#?[abAB]{0,2}:[x:]{0,3}:[0-9]{0,11}:429496729[3-6]:::",
+        1 => "[abAB:#0-9,\\x00 ]{0,24}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_index_finds_what_a_scan_finds(
+        lines in prop::collection::vec(line(), 0..60),
+        has_newline: bool,
+        more in prop::collection::vec("[abAB#]{0,3}", 0..8),
+    ) {
+        let file = lines.join("\n") + if has_newline { "\n" } else { "" };
+        let table = table(&file);
+        let names = lines.iter().map(|line| line.split(':').next().unwrap_or_default());
+        for name in names.chain(more.iter().map(String::as_str)) {
+            for name in [name.to_owned(), name.to_ascii_uppercase(), name.to_ascii_lowercase()] {
+                let found = found(&table, &name).map(|entry| (entry.name, entry.uid));
+                prop_assert_eq!(found, scan(file.as_bytes(), name.as_bytes()), "{:?} in {:?}", name, file);
+            }
+        }
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange(file: Vec<u8>, name: Vec<u8>) {
+        let table = table(&file);
+        let found = table.find(&name).map(|line| table.entry(line).unwrap());
+        let found = found.map(|entry| (entry.name, entry.uid));
+        prop_assert_eq!(found, scan(&file, &name));
+        let decoy = table.decoy(&name).map(|line| table.entry(line).unwrap());
+        prop_assert!(decoy.is_none_or(|entry| !entry.password.is_empty()));
+    }
+}
