@@ -60,7 +60,7 @@ fn answer_one(answer: impl FnOnce() -> Result<Arc<dyn Answer>, SettingError>) ->
         Ok(answer) => command::respond(&*answer, &request, output),
         Err(error) => {
             complain(&error);
-            command::refuse(Temporary::CONFIG, &request, output).map(|_| Code::CONFIG)
+            command::refuse(Temporary::CONFIG, &request, output)
         }
     };
     code.map_err(failed("output"))

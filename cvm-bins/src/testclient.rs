@@ -86,7 +86,7 @@ fn print(reply: &Reply, with_scope: bool) -> Result<Code, Stopped> {
 
 fn write(reply: &Reply, with_scope: bool, out: &mut impl Write) -> io::Result<()> {
     if !reply.code.is_success() {
-        let scope = reply.facts.integer(FactType::OUT_OF_SCOPE).filter(|_| with_scope && reply.code.is_rejected());
+        let scope = reply.facts.integer(FactType::OUT_OF_SCOPE).filter(|_| with_scope);
         return scope.map_or(Ok(()), |scope| writeln!(out, "{OUT_OF_SCOPE}{scope}"));
     }
     for (title, kind) in LINES {
