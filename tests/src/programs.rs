@@ -1,0 +1,66 @@
+//! Where the programs are.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Whose program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    /// Built from this workspace.
+    Ours,
+    /// Installed from the Debian package `cvm`.
+    Original,
+}
+
+impl Make {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ours, Self::Original];
+
+    /// Finds a program.
+    ///
+    /// # Panics
+    ///
+    /// If it is not there, saying how to get it.
+    #[must_use]
+    pub fn program(self, name: &str) -> String {
+        let (folder, remedy) = match self {
+            Self::Ours => (built_programs(), "build it with `cargo build -p cvm-bins`, or set $CVM_TEST_BIN"),
+            Self::Original => ("/usr/bin".into(), "install the original with `apt-get install cvm`"),
+        };
+        let path = folder.join(name);
+        assert!(path.is_file(), "{} is missing: {remedy}", path.display());
+        path.into_os_string().into_string().expect("the path of the programs is UTF-8")
+    }
+}
+
+impl fmt::Display for Make {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ours => "ours",
+            Self::Original => "the original",
+        })
+    }
+}
+
+/// The folder that cargo builds programs into: the test executable is in `deps` below it.
+fn built_programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("CVM_TEST_BIN") {
+        return folder.into();
+    }
+    let this = std::env::current_exe().expect("the path of this executable is known");
+    this.ancestors().nth(2).expect("cargo puts tests two folders below `target`").to_owned()
+}
+
+/// Finds a tool of the system.
+///
+/// # Panics
+///
+/// If it is not there, naming the package to install.
+#[must_use]
+pub fn tool(name: &str, package: &str) -> PathBuf {
+    let found = ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|folder| Path::new(folder).join(name));
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{name} is missing: apt-get install {package}"))
+}

@@ -1,0 +1,21 @@
+//! The programs of CVM from end to end, by subject.
+
+mod chains;
+mod challenge;
+mod clients;
+mod commands;
+mod concurrency;
+mod crypt;
+mod golden;
+mod hostile;
+mod interop;
+mod lifecycle;
+mod lookup;
+mod mutations;
+mod passwords;
+mod quickstart;
+mod requests;
+mod settings;
+mod sockets;
+mod udp_client;
+mod usage;
