@@ -6,8 +6,10 @@
 mod notices;
 pub mod password;
 pub mod pwfile;
+mod sys;
 #[cfg(test)]
 mod testing;
+pub mod unix;
 mod watched;
 
 pub use notices::Notices;

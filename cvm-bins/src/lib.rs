@@ -13,3 +13,4 @@ pub mod pwfile;
 pub mod quickstart;
 
 pub mod testclient;
+pub mod unix;

@@ -1,0 +1,5 @@
+//! See `cvm-unix --help`.
+
+fn main() -> std::process::ExitCode {
+    cvm_bins::unix::main()
+}
