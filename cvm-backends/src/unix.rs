@@ -12,16 +12,14 @@ use nix::unistd::{Gid, Group, User, getgrouplist};
 use zeroize::Zeroizing;
 
 use crate::Notices;
-use crate::notices::Once;
+use crate::judge::Judge;
 use crate::password::{Comparison, Standing};
 use crate::sys::{self, Shadow};
 
 /// The module. Names are looked up in lower case, as the original does.
 #[derive(Debug)]
 pub struct Unix {
-    notices: Notices,
-    unknown_form: Once,
-    too_costly: Once,
+    judge: Judge,
 }
 
 /// A user of the system, or the password of one for a user that does not exist.
@@ -37,7 +35,7 @@ impl Unix {
     /// Makes the module, which has no settings.
     #[must_use]
     pub fn new(notices: Notices) -> Self {
-        Self { notices, unknown_form: Once::default(), too_costly: Once::default() }
+        Self { judge: Judge::new(Comparison::Crypt, notices) }
     }
 }
 
@@ -46,7 +44,7 @@ impl Module for Unix {
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
         let name = request.account().unwrap_or_default().to_ascii_lowercase();
-        let unknown = || Lookup::Unknown { scope: None, decoy: Some(decoy(&name)) };
+        let unknown = || Lookup::Unknown { scope: None, decoy: Some(Account::decoy(&name)) };
         let Some(text) = str::from_utf8(&name).ok().filter(|name| !name.contains('\0')) else {
             return Ok(unknown());
         };
@@ -57,21 +55,8 @@ impl Module for Unix {
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
-        let standing = Comparison::Crypt.standing(&account.password);
-        if standing == Standing::Unknown {
-            let text = format_args!("a stored password has an unknown form, its account is refused");
-            self.unknown_form.give(&self.notices, text);
-        }
-        // A locked account takes as long as an unknown one.
-        let is_usable = matches!(standing, Standing::Usable | Standing::TooCostly);
-        let decoy = (!is_usable).then(|| decoy(account.name()));
-        let judged = decoy.as_ref().unwrap_or(account);
-        let password = request.password().ok_or(Temporary::NO_CREDENTIAL)?;
-        let right = Comparison::Crypt.verify(&judged.password, password).map_err(|error| {
-            self.too_costly.give(&self.notices, format_args!("{error}"));
-            Temporary::CONFIG
-        })?;
-        Ok(Verdict::from_match(right && is_usable && !account.is_expired))
+        let right = self.judge.matches(&account.password, || Some(decoy(account.name())), request)?;
+        Ok(Verdict::from_match(right && !account.is_expired))
     }
 
     fn results(&self, account: &Account, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
@@ -104,6 +89,11 @@ impl Module for Unix {
 }
 
 impl Account {
+    /// Stands in for a user that does not exist.
+    fn decoy(name: &[u8]) -> Self {
+        Self { user: None, password: decoy(name), is_expired: false }
+    }
+
     /// Finds the stored password of a user: in the shadow table where it has an entry there.
     fn of(user: User) -> Result<Self, Temporary> {
         let name = CString::new(user.name.as_bytes()).map_err(|_| Temporary::BAD_MODULE_DATA)?;
@@ -159,7 +149,7 @@ const NOBODYS: &[u8] = b"$y$j9T$ql8S9NGJKFsnriK9QKUj2/$5CSaTZrxfFUVE1bKLjBz2sRn9
 
 /// Chooses the stored password that a name without one is compared with: always the same for a name, in every
 /// process, until the table changes.
-fn decoy(name: &[u8]) -> Account {
+fn decoy(name: &[u8]) -> Zeroizing<Vec<u8>> {
     let table = Zeroizing::new(std::fs::read("/etc/shadow").unwrap_or_default());
     let fields = table.split(|&byte| byte == b'\n').filter_map(|line| line.split(|&byte| byte == b':').nth(1));
     let usable: Vec<_> = fields.filter(|field| Comparison::Crypt.standing(field) == Standing::Usable).collect();
@@ -169,8 +159,7 @@ fn decoy(name: &[u8]) -> Account {
     hasher.write(name);
     let count = u64::try_from(usable.len()).unwrap_or(0).max(1);
     let index = usize::try_from(hasher.finish() % count).unwrap_or(0);
-    let password = Zeroizing::new(usable.get(index).copied().unwrap_or(NOBODYS).to_vec());
-    Account { user: None, password, is_expired: false }
+    Zeroizing::new(usable.get(index).copied().unwrap_or(NOBODYS).to_vec())
 }
 
 #[cfg(test)]
@@ -197,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_name_has_one_decoy() {
-        assert_eq!(decoy(b"no such user").password, decoy(b"no such user").password);
-        assert_ne!(Comparison::Crypt.standing(&decoy(b"x").password), Standing::Locked);
+        assert_eq!(decoy(b"no such user"), decoy(b"no such user"));
+        assert_ne!(Comparison::Crypt.standing(&decoy(b"x")), Standing::Locked);
     }
 }

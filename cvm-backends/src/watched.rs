@@ -4,25 +4,17 @@
 //! or is older than a second: editors and scripts write files in pieces. Until a new version is whole the last one
 //! answers. A file that is deleted or unreadable for more than a second is no file.
 
-use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::Notices;
-
-/// How long a version without a final newline may still be in the writing, and a missing file be between two versions.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// How much time the kernel may put on two changes of one file without telling them apart.
-const TICK: Duration = Duration::from_millis(50);
+use crate::stamp::{self, GRACE, Stamp, TICK};
 
 /// The largest file that is read where the change is noticed; reading a larger one is left to whoever can wait.
 const INLINE_MAX: u64 = 256 * 1024;
@@ -67,39 +59,6 @@ struct Look {
     /// Since when the file cannot be read.
     unreadable_since: Option<Instant>,
     has_said_unreadable: bool,
-}
-
-/// What tells one version of a file from another.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    /// Tells whether the last change lies at least this far back, by the clock on the wall.
-    fn is_older_than(&self, age: Duration) -> bool {
-        let (seconds, nanoseconds) = self.changed.max(self.modified);
-        let seconds = u64::try_from(seconds).unwrap_or(0);
-        let since_epoch = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
-        UNIX_EPOCH
-            .checked_add(since_epoch)
-            .and_then(|changed| SystemTime::now().duration_since(changed).ok())
-            .is_some_and(|since| since >= age)
-    }
 }
 
 /// Why there is no new version.
@@ -229,8 +188,7 @@ impl<T> Watched<T> {
     }
 
     fn read(&self) -> Result<(Stamp, Zeroizing<Vec<u8>>), NoVersion> {
-        let mut file = open(&self.path)?;
-        let stamp = Stamp::of(&file.metadata()?);
+        let (mut file, stamp) = stamp::open(&self.path)?;
         self.look().begin(stamp);
         let size = usize::try_from(stamp.size).ok().filter(|_| stamp.size <= SIZE_MAX);
         let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
@@ -341,13 +299,6 @@ impl Look {
         let watched = self.seen.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since.elapsed());
         stamp.is_older_than(age) || watched.is_some_and(|watched| watched >= age.max(GRACE))
     }
-}
-
-/// Opens a regular file; anything else might block or never end.
-fn open(path: &Path) -> io::Result<File> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
 #[cfg(test)]

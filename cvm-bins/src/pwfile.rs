@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use cvm_backends::password::Comparison;
-use cvm_backends::pwfile::{Options, PwFile};
+use cvm_backends::pwfile::{Options, PwFile, PwScan};
 
 use crate::environment::{self, SettingError};
 use crate::program::Program;
@@ -23,7 +23,9 @@ const PROGRAM: Program = Program {
 #[must_use]
 pub fn main() -> ExitCode {
     PROGRAM.run(|arguments| {
-        serving::run(&PROGRAM, arguments, |notices| options().map(|options| PwFile::open(options, notices)))
+        let serve = |notices| options().map(|options| PwFile::open(options, notices));
+        let once = |notices| options().map(|options| PwScan::new(options, notices));
+        serving::run(&PROGRAM, arguments, serve, once)
     })
 }
 

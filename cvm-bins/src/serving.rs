@@ -33,22 +33,23 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("CVM_SOCKET_GROUP", "group of UNIX sockets: a number or a name"),
 ];
 
-/// Runs a module; `open` reads its settings and makes it.
-pub(crate) fn run<M: Module + 'static>(
+/// Runs a module: `serve` reads its settings and makes what answers as a server, `once` what answers one request.
+pub(crate) fn run<M: Module + 'static, O: Module + 'static>(
     program: &Program,
     arguments: &[OsString],
-    open: impl FnOnce(Notices) -> Result<M, SettingError>,
+    serve: impl FnOnce(Notices) -> Result<M, SettingError>,
+    once: impl FnOnce(Notices) -> Result<O, SettingError>,
 ) -> Result<Code, Stopped> {
     let notices = Notices::new(|text| complain(&text));
     if arguments.is_empty() {
-        return answer_one(|| answerer(open(notices)?, ()));
+        return answer_one(|| answerer(once(notices)?, ()));
     }
     let endpoints = endpoints(program, arguments)?;
     let options = options()?;
     let ownership = Ownership::from_environment()?;
     let log = AccessLog::new(io::stdout().as_fd()).map_err(|error| Stopped::Io(format!("standard output: {error}")))?;
-    let answer = answerer(open(notices)?, log.clone())?;
-    serve(&endpoints, ownership, &answer, options, &log)
+    let answer = answerer(serve(notices)?, log.clone())?;
+    serve_endpoints(&endpoints, ownership, &answer, options, &log)
 }
 
 /// Reads the request before anything else: some clients hang if a module ends without reading.
@@ -66,7 +67,7 @@ fn answer_one(answer: impl FnOnce() -> Result<Arc<dyn Answer>, SettingError>) ->
     code.map_err(failed("output"))
 }
 
-fn serve(
+fn serve_endpoints(
     endpoints: &[Endpoint],
     ownership: Ownership,
     answer: &Arc<dyn Answer>,

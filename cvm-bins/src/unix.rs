@@ -18,5 +18,6 @@ const PROGRAM: Program = Program {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    PROGRAM.run(|arguments| serving::run(&PROGRAM, arguments, |notices| Ok(Unix::new(notices))))
+    let open = |notices| Ok(Unix::new(notices));
+    PROGRAM.run(|arguments| serving::run(&PROGRAM, arguments, open, open))
 }

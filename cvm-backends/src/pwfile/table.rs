@@ -1,12 +1,13 @@
 //! The accounts of one version of a file: its bytes, and an index over them.
 
 use std::fmt;
-use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use memchr::memchr;
 use zeroize::Zeroizing;
 
-use crate::password::{Comparison, Standing};
+use super::entry::{DECOY_LINES, Entry, decoy_position, write_lowercase};
+use crate::password::Comparison;
 
 /// A line of a table, by the position of its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,45 +21,6 @@ pub(super) struct Table {
     /// Where decoys come from if none is near.
     first_usable: Option<Line>,
     malformed: Option<(usize, usize)>,
-}
-
-/// The fields of an account.
-#[derive(Clone, Copy)]
-pub(super) struct Entry<'t> {
-    pub(super) name: &'t [u8],
-    pub(super) password: &'t [u8],
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) gecos: &'t [u8],
-    pub(super) directory: &'t [u8],
-    pub(super) shell: &'t [u8],
-}
-
-impl<'t> Entry<'t> {
-    /// Reads a line as passwd(5) has it; the last field is what follows the sixth colon.
-    pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
-        if line.contains(&0) {
-            return None;
-        }
-        let mut fields = line.splitn(7, |&byte| byte == b':');
-        let mut next = || fields.next();
-        let (name, password) = (next()?, next()?);
-        let (uid, gid) = (id(next()?)?, id(next()?)?);
-        let (gecos, directory, shell) = (next()?, next()?, next()?);
-        (!name.is_empty()).then_some(Self { name, password, uid, gid, gecos, directory, shell })
-    }
-
-    /// The real name: the GECOS field up to its first comma.
-    pub(super) fn realname(&self) -> &'t [u8] {
-        self.gecos.split(|&byte| byte == b',').next().unwrap_or_default()
-    }
-}
-
-/// Reads a user or group ID: 1 to 10 digits up to 4294967294.
-fn id(field: &[u8]) -> Option<u32> {
-    let digits = (1..=10).contains(&field.len()).then_some(field)?;
-    let number = cvm_core::parse_integer(digits)?;
-    u32::try_from(number).ok().filter(|&id| id != u32::MAX)
 }
 
 impl Table {
@@ -93,22 +55,18 @@ impl Table {
         self.malformed
     }
 
-    /// Chooses the account that a name without one is authenticated against: always the same one for a name, in
-    /// every process that reads this version; `None` if no account can be authenticated against.
+    /// Chooses the account that a name without one is authenticated against; `None` if no account can be.
     pub(super) fn decoy(&self, name: &[u8]) -> Option<Line> {
         let first = self.first_usable?;
-        // The key is secret, but the same for all processes: a stored password.
-        let mut hasher = DefaultHasher::new();
-        hasher.write(self.entry(first)?.password);
-        write_lowercase(&mut hasher, name);
-        let position = hasher.finish() % u64::try_from(self.bytes.len()).ok()?.max(1);
+        let size = u64::try_from(self.bytes.len()).ok()?;
+        let position = decoy_position(self.entry(first)?.password, name, size);
         Some(self.usable_after(usize::try_from(position).ok()?).unwrap_or(first))
     }
 
     /// Finds an account that can be authenticated against a few lines behind a position.
     fn usable_after(&self, position: usize) -> Option<Line> {
         let (_, mut start) = self.line_at(position)?;
-        for _ in 0..16 {
+        for _ in 0..DECOY_LINES {
             let (line, next) = self.line_at(start)?;
             if self.is_usable(line) {
                 return Some(line);
@@ -119,8 +77,7 @@ impl Table {
     }
 
     fn is_usable(&self, line: Line) -> bool {
-        let is_usable = |entry: Entry<'_>| self.comparison.standing(entry.password) == Standing::Usable;
-        self.entry(line).filter(|entry| !entry.name.starts_with(b"#")).is_some_and(is_usable)
+        self.entry(line).is_some_and(|entry| entry.is_usable(self.comparison))
     }
 
     /// Returns the line that begins at a position, and where the next one does; `None` at the end.
@@ -206,17 +163,6 @@ impl Index {
 #[expect(clippy::cast_possible_truncation, reason = "the line is the lower half of a slot")]
 const fn line(slot: u64) -> u32 {
     slot as u32
-}
-
-/// Feeds a name to a hasher in lower case, without allocating.
-fn write_lowercase(hasher: &mut impl Hasher, name: &[u8]) {
-    let mut buffer = [0; 64];
-    for chunk in name.chunks(buffer.len()) {
-        let lower = &mut buffer[..chunk.len()];
-        lower.copy_from_slice(chunk);
-        lower.make_ascii_lowercase();
-        hasher.write(lower);
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 mod model;
 
+use super::super::entry::id;
 use super::*;
+use crate::password::Standing;
 
 fn table(content: impl AsRef<[u8]>) -> Table {
     of_kind(content, Comparison::Plain)

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pwfile::scan::Scan;
 
 /// What the file says, read slowly.
 fn scan<'f>(file: &'f [u8], name: &[u8]) -> Option<(&'f [u8], u32)> {
@@ -45,6 +46,28 @@ proptest! {
                 prop_assert_eq!(found, scan(file.as_bytes(), name.as_bytes()), "{:?} in {:?}", name, file);
             }
         }
+    }
+
+    #[test]
+    fn a_pass_over_the_file_finds_what_the_index_finds_and_chooses_the_same_decoy(
+        lines in prop::collection::vec(line(), 0..60),
+        name in "[abAB]{1,2}",
+        chunk in 1..80_usize,
+        comparison in prop_oneof![Just(Comparison::Plain), Just(Comparison::Crypt)],
+    ) {
+        let hash = "./17m29LFAflg";
+        let file = lines.join("\n").replace(":x:", &format!(":{hash}:"));
+        let table = of_kind(&file, comparison);
+        let mut pass = Scan::new(name.as_bytes(), comparison, file.len() as u64);
+        pass.read(file.as_bytes(), chunk).unwrap();
+        let (found, decoy) = pass.into_lines();
+        let text = |line: Option<Zeroizing<Vec<u8>>>| line.map(|line| String::from_utf8(line.to_vec()).unwrap());
+        let told = |line: Option<Line>| line.map(|line| {
+            let rest = &file[usize::try_from(line.0).unwrap()..];
+            rest.split('\n').next().unwrap().to_owned()
+        });
+        prop_assert_eq!(text(found), told(table.find(name.as_bytes())));
+        prop_assert_eq!(text(decoy), told(table.decoy(name.as_bytes())));
     }
 
     #[test]
