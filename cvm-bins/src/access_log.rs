@@ -139,6 +139,8 @@ impl Shared {
             match (&self.output).write(waiting.piece()) {
                 Ok(count) => waiting.written(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Another process may have made the pipe non-blocking, or filled it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => waiting.lose(),
             }
         }

@@ -10,10 +10,13 @@ use cvm_io_blocking::client::Client;
 
 use crate::environment::{self, SettingError};
 use crate::program::Stopped;
+use crate::stop;
 
 /// The settings that every client has.
-pub(crate) const SETTINGS: &[(&str, &str)] =
-    &[("CVM_CLIENT_TIMEOUT", "milliseconds that a command or a UNIX socket may take to answer (30000)")];
+pub(crate) const SETTINGS: &[(&str, &str)] = &[(
+    "CVM_CLIENT_TIMEOUT",
+    "milliseconds that a command or a UNIX socket may take to answer (0: the default, 30000)",
+)];
 
 /// The settings of clients that speak version 2.
 pub(crate) const V2_SETTINGS: &[(&str, &str)] = &[
@@ -22,16 +25,21 @@ pub(crate) const V2_SETTINGS: &[(&str, &str)] = &[
     ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
 ];
 
-/// Asks with version 1.
-pub(crate) fn ask_v1(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
-    let timeout = environment::parsed("CVM_CLIENT_TIMEOUT", "milliseconds up to 4294967295", environment::milliseconds)
-        .map_err(Stopped::ClientSetting)?;
+/// Asks with this request and the time-out of the settings.
+pub(crate) fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
+    let timeout = environment::parsed(
+        "CVM_CLIENT_TIMEOUT",
+        "milliseconds from 0 (the default, 30000) to 4294967295",
+        environment::milliseconds,
+    )
+    .map_err(Stopped::ClientSetting)?;
+    stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;
     let client = timeout.filter(|timeout| *timeout > Duration::ZERO).map_or_else(Client::default, Client::new);
     Ok(client.ask(modules, request).unwrap_or_else(|failure| Reply::failure(failure.code())))
 }
 
-/// Asks for a password login with version 2, and splits the account.
-pub(crate) fn ask_v2(
+/// Asks with version 2 whether a password is right, and splits the account.
+pub(crate) fn ask_for_password(
     modules: &ModuleList,
     account: &[u8],
     domain: &[u8],
@@ -43,7 +51,7 @@ pub(crate) fn ask_v2(
     let credentials =
         Credentials::of_password(account, password).with_lookup_secret(secret.as_ref().map(Secret::as_ref));
     let tag = if modules.needs_tag() { random_tag()? } else { Vec::new() };
-    ask_v1(modules, &ClientRequest::v2(&credentials, &tag)?)
+    ask(modules, &ClientRequest::v2(&credentials, &tag)?)
 }
 
 /// Draws the tag from the system's generator.

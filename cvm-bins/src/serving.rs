@@ -27,7 +27,11 @@ pub(crate) const ARGUMENTS: &str = "[cvm-local:PATH | cvm-udp:HOST:PORT]...";
 /// The settings that every module has.
 pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("CVM_LOOKUP_SECRET", "give facts without a password to whoever knows this secret (empty: to everybody)"),
-    ("CVM_IO_TIMEOUT", "milliseconds that a connection may take for its input, and for its output (1000)"),
+    (
+        "CVM_IO_TIMEOUT",
+        "milliseconds that a connection may take for its input, and for its output (0: the default, 1000)",
+    ),
+    ("CVM_LOCAL_TIMEOUT", "the older name of CVM_IO_TIMEOUT"),
     ("CVM_SOCKET_MODE", "octal mode of UNIX sockets (777)"),
     ("CVM_SOCKET_OWNER", "owner of UNIX sockets: a number, or a name, which sets its primary group too"),
     ("CVM_SOCKET_GROUP", "group of UNIX sockets: a number or a name"),
@@ -74,12 +78,12 @@ fn serve_endpoints(
     options: server::Options,
     log: &AccessLog,
 ) -> Result<Code, Stopped> {
-    let failed = |error: io::Error| Stopped::Io(error.to_string());
+    let failed = |what| move |error: io::Error| Stopped::Io(format!("cannot {what}: {error}"));
     // Before the sockets, so that no signal leaves one behind.
-    let stop = stop::on_signals().map_err(failed)?;
+    let stop = stop::on_signals().map_err(failed("listen for signals"))?;
     let (sockets, files) = sockets::open(endpoints, ownership)?;
     log.say("Starting.");
-    server::serve(sockets, answer, options, stop.as_fd()).map_err(failed)?;
+    server::serve(sockets, answer, options, stop.as_fd()).map_err(failed("start serving"))?;
     drop(files);
     log.say("Stopping.");
     log.finish();

@@ -97,8 +97,9 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 /// Binds a socket for each endpoint; all or none.
 pub(crate) fn open(endpoints: &[Endpoint], ownership: Ownership) -> Result<(Sockets, Files), Stopped> {
     let (mut sockets, mut files) = (Sockets::default(), Files::default());
-    for endpoint in endpoints {
+    for (index, endpoint) in endpoints.iter().enumerate() {
         let opened = match endpoint {
+            _ if endpoints[..index].contains(endpoint) => Err(Refused::Twice),
             Endpoint::Command(_) => Err(Refused::Command),
             Endpoint::Local(path) => {
                 let path = Path::new(OsStr::from_bytes(path));
@@ -116,6 +117,8 @@ pub(crate) fn open(endpoints: &[Endpoint], ownership: Ownership) -> Result<(Sock
 enum Refused {
     #[error("a command serves no socket")]
     Command,
+    #[error("the endpoint is given twice")]
+    Twice,
     #[error("another process serves this socket")]
     Served,
     #[error("the path exists and is no socket")]
@@ -157,10 +160,12 @@ fn clear_the_way(path: &Path, address: &SocketAddrUnix) -> Result<(), Refused> {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(Refused::NotASocket),
         Ok(_) => {}
     }
-    let probe = stream_socket().map_err(cannot("make a socket"))?;
+    // A socket of another type cannot connect, and so does not disturb a server; the error tells whether one is there.
+    let probe = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .map_err(cannot("make a socket"))?;
     match connect(&probe, address) {
         Err(Errno::CONNREFUSED) => std::fs::remove_file(path).map_err(cannot("remove a stale socket")),
-        Ok(()) | Err(Errno::AGAIN) => Err(Refused::Served),
+        Ok(()) | Err(Errno::PROTOTYPE) => Err(Refused::Served),
         Err(error) => Err(cannot("tell whether the socket is served")(error)),
     }
 }
@@ -187,7 +192,11 @@ fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
-    Ok((host, port).to_socket_addrs()?.collect())
+    let mut addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    // A host may be listed twice with one address.
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 fn bind_udp(address: SocketAddr) -> Result<UdpSocket, Errno> {

@@ -52,7 +52,8 @@ pub fn main() -> ExitCode {
             _ => return Err(V2.usage()),
         };
         let modules = ModuleList::parse(modules.as_bytes())?;
-        let reply = asking::ask_v2(&modules, account.as_bytes(), domain.as_bytes(), SecretRef::new(password))?;
+        let reply =
+            asking::ask_for_password(&modules, account.as_bytes(), domain.as_bytes(), SecretRef::new(password))?;
         if !reply.code.is_success() {
             complain(&format_args!("Authentication failed, {}", reply.code));
         }
@@ -70,7 +71,7 @@ pub fn main_v1() -> ExitCode {
         let module = ModuleList::single(Endpoint::parse(module.as_bytes())?);
         let credentials: Vec<_> = credentials.iter().map(|credential| SecretRef::new(credential.as_bytes())).collect();
         let request = ClientRequest::v1(account.as_bytes(), domain.as_bytes(), &credentials)?;
-        let reply = asking::ask_v1(&module, &request)?;
+        let reply = asking::ask(&module, &request)?;
         if !reply.code.is_success() {
             complain(&format_args!("Fatal: Authentication failed, {}", reply.code));
         }

@@ -147,7 +147,7 @@ impl<'p, A> Authentication<'p, A> {
         &self.request
     }
 
-    /// Takes the verdict, and throws it away if it is about a decoy.
+    /// Takes the verdict, and throws it away if it is about a decoy; that nothing could be decided is said all the same.
     ///
     /// # Errors
     ///
@@ -157,8 +157,9 @@ impl<'p, A> Authentication<'p, A> {
         let (code, scope) = match (unknown, verdict) {
             (None, Ok(Verdict::Accepted)) => return Ok(Granted { request, account }),
             (None, Ok(Verdict::Rejected { scope })) => (Code::REJECTED, scope),
-            (None, Err(temporary)) => (temporary.code(), None),
-            (Some(scope), _) => (Code::REJECTED, scope),
+            (Some(scope), Ok(_)) => (Code::REJECTED, scope),
+            // For a decoy too: during an outage the code must not tell which accounts exist.
+            (_, Err(temporary)) => (temporary.code(), None),
         };
         Err(Refusal::new(&request, code, scope))
     }

@@ -97,7 +97,7 @@ pub enum Lookup<A> {
         /// Whether it would be the module's own; `None` if the module does not know its scope.
         scope: Option<Scope>,
         /// An account to authenticate against in its place, so that the answer takes as long as that of an existing
-        /// one. Its verdict is thrown away.
+        /// one. Its verdict is thrown away, a temporary failure is not.
         decoy: Option<A>,
     },
 }

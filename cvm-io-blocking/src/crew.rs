@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::ready;
 
-/// Enough for a hash computed by a debug build; small, because servers run under memory limits.
-const STACK_SIZE: usize = 256 * 1024;
+/// Enough for a hash computed by a debug build and for the name service; small, because servers run under memory
+/// limits.
+const STACK_SIZE: usize = 512 * 1024;
 
 /// How long to wait before trying again when taking a job fails, mostly for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -65,14 +66,10 @@ impl<S: Source> Crew<S> {
         Ok(crew)
     }
 
-    /// Waits until all workers have left; `false` when the deadline has passed before.
-    pub(crate) fn wait_until_empty(&self, deadline: Instant) -> bool {
+    /// Waits until all workers have left, or the deadline has passed.
+    pub(crate) fn wait_until_empty(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        let (counts, _) = self
-            .left
-            .wait_timeout_while(self.counts(), left, |counts| counts.workers > 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        counts.workers == 0
+        drop(self.left.wait_timeout_while(self.counts(), left, |counts| counts.workers > 0));
     }
 
     fn hire(self: &Arc<Self>) -> io::Result<()> {

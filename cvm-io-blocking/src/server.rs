@@ -50,7 +50,7 @@ impl Default for Options {
 ///
 /// What setting up the sockets or starting the first thread of each fails with.
 pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, stop: BorrowedFd<'_>) -> io::Result<()> {
-    let mut crews: Vec<Box<dyn Leave>> = Vec::new();
+    let mut crews: Vec<Box<dyn FnOnce(Instant)>> = Vec::new();
     for listener in sockets.locals {
         crews.push(start(Connections::new(listener, Arc::clone(answer), options.io_timeout), options, stop)?);
     }
@@ -60,22 +60,13 @@ pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, stop:
     ready::wait(&mut [PollFd::from_borrowed_fd(stop, PollFlags::IN)], None)?;
     let deadline = ready::deadline(options.io_timeout.saturating_mul(2));
     for crew in crews {
-        crew.leave(deadline);
+        crew(deadline);
     }
     Ok(())
 }
 
-fn start<S: Source>(source: S, options: Options, stop: BorrowedFd<'_>) -> io::Result<Box<dyn Leave>> {
-    Ok(Box::new(Crew::start(source, stop.try_clone_to_owned()?, options.threads)?))
-}
-
-/// A crew of whatever source, at its end.
-trait Leave {
-    fn leave(&self, deadline: Instant);
-}
-
-impl<S: Source> Leave for Arc<Crew<S>> {
-    fn leave(&self, deadline: Instant) {
-        self.wait_until_empty(deadline);
-    }
+/// Starts a crew and returns how to wait for its end.
+fn start<S: Source>(source: S, options: Options, stop: BorrowedFd<'_>) -> io::Result<Box<dyn FnOnce(Instant)>> {
+    let crew = Crew::start(source, stop.try_clone_to_owned()?, options.threads)?;
+    Ok(Box::new(move |deadline| crew.wait_until_empty(deadline)))
 }

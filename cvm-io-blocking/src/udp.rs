@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
 use cvm_core::answer::Answer;
-use cvm_core::wire::{PACKET_MAX, Packet};
+use cvm_core::wire::{PACKET_MAX, Packet, is_refusal};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::libc::{in_pktinfo, in6_pktinfo};
@@ -40,8 +40,14 @@ pub(crate) struct Datagram {
     /// One byte more than a packet, to tell one that is too long.
     bytes: [u8; PACKET_MAX + 1],
     len: usize,
-    from: SockaddrStorage,
+    from: Option<SockaddrStorage>,
     to: Option<Asked>,
+}
+
+impl Datagram {
+    fn packet(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 impl Drop for Datagram {
@@ -57,16 +63,17 @@ enum Asked {
 }
 
 impl Source for Datagrams {
-    type Job = Datagram;
+    // In a box, so that its bytes are in one place only, and wiped there.
+    type Job = Box<Datagram>;
 
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    fn take(&self) -> io::Result<Option<Datagram>> {
-        let mut bytes = [0; PACKET_MAX + 1];
+    fn take(&self) -> io::Result<Option<Box<Datagram>>> {
+        let mut datagram = Box::new(Datagram { bytes: [0; PACKET_MAX + 1], len: 0, from: None, to: None });
         let mut control = cmsg_space!(in6_pktinfo);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let mut parts = [IoSliceMut::new(&mut datagram.bytes)];
         let received =
             recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::MSG_DONTWAIT);
         let (len, from, to) = match received {
@@ -74,15 +81,17 @@ impl Source for Datagrams {
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        Ok(from.map(|from| Datagram { bytes, len, from, to }))
+        (datagram.len, datagram.from, datagram.to) = (len, from, to);
+        Ok(Some(datagram).filter(|datagram| !is_refusal(datagram.packet())))
     }
 
-    fn work(&self, datagram: Datagram) {
+    fn work(&self, datagram: Box<Datagram>) {
         let mut out = Packet::new();
-        let packet = datagram.bytes.get(..datagram.len).unwrap_or_default();
-        crate::answer_round(&*self.answer, packet, &mut out);
-        // An answer that cannot be sent is one that got lost: the client asks again.
-        let _ = self.send(&out, &datagram.from, datagram.to.as_ref());
+        crate::answer_round(&*self.answer, datagram.packet(), &mut out);
+        // An answer that cannot be sent at once is one that got lost: the client asks again.
+        if let Some(to) = &datagram.from {
+            let _ = self.send(&out, to, datagram.to.as_ref());
+        }
     }
 }
 
@@ -91,7 +100,7 @@ impl Datagrams {
         let parts = [IoSlice::new(packet)];
         let control = from.map(Asked::control);
         loop {
-            match sendmsg(self.socket.as_raw_fd(), &parts, control.as_slice(), MsgFlags::empty(), Some(to)) {
+            match sendmsg(self.socket.as_raw_fd(), &parts, control.as_slice(), MsgFlags::MSG_DONTWAIT, Some(to)) {
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
                 Ok(_) => return Ok(()),

@@ -11,7 +11,7 @@ use crate::folder::Folder;
 use crate::process::{self, End, LIMIT, Running, eventually};
 use crate::{Settings, programs::Make};
 
-/// A running `cvm-pwfile`.
+/// A running module.
 #[derive(Debug)]
 pub struct Server {
     running: Running,
@@ -19,16 +19,26 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it serves all of its endpoints.
+    /// Starts a `cvm-pwfile` and waits until it serves all of its endpoints.
     ///
     /// # Panics
     ///
     /// If it does not.
     #[must_use]
     pub fn start(make: Make, endpoints: &[&str], settings: Settings<'_>) -> Self {
+        Self::start_module(make, "cvm-pwfile", endpoints, settings)
+    }
+
+    /// Starts a module of another name.
+    ///
+    /// # Panics
+    ///
+    /// If it does not serve.
+    #[must_use]
+    pub fn start_module(make: Make, module: &str, endpoints: &[&str], settings: Settings<'_>) -> Self {
         let folder = Folder::new();
         let file = |name| std::fs::File::create(folder.path(name)).map(Stdio::from).expect("a file for the log");
-        let mut command = process::command(&make.program("cvm-pwfile"), endpoints, settings);
+        let mut command = process::command(&make.program(module), endpoints, settings);
         command.stdin(Stdio::null()).stdout(file("log")).stderr(file("errors"));
         let server = Self { running: Running::start(&mut command), folder };
         let started = eventually(LIMIT, || server.serves(endpoints) || server.has_ended());

@@ -1,4 +1,4 @@
-//! A password file, and a `cvm-pwfile` that answers for it over each contact mode.
+//! A module that answers over each contact mode, mostly `cvm-pwfile` for a password file.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -29,10 +29,11 @@ pub fn alice_with(tag: &[u8]) -> Vec<u8> {
     packet::v2(0, tag, ALICE)
 }
 
-/// One table, one set of settings, all three contact modes.
+/// One module, one set of settings, all three contact modes.
 #[derive(Debug)]
 pub struct Station {
     make: Make,
+    program: String,
     folder: Folder,
     settings: Vec<(String, String)>,
     port: u16,
@@ -45,14 +46,24 @@ impl Station {
     pub fn start(make: Make, table: &str, settings: Settings<'_>) -> Self {
         let folder = Folder::new();
         let path = folder.write("passwd", table);
-        let settings = [("CVM_PWFILE_PATH", path.as_str())].into_iter().chain(settings.iter().copied());
-        let settings: Vec<_> = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let mut station = Self { make, folder, settings, port: 0, servers: Vec::new() };
+        let settings = [&[("CVM_PWFILE_PATH", path.as_str())], settings].concat();
+        Self::in_folder(folder, make, "cvm-pwfile", &settings)
+    }
+
+    /// Starts servers of a module that needs no table.
+    #[must_use]
+    pub fn start_module(make: Make, program: &str, settings: Settings<'_>) -> Self {
+        Self::in_folder(Folder::new(), make, program, settings)
+    }
+
+    fn in_folder(folder: Folder, make: Make, program: &str, settings: Settings<'_>) -> Self {
         // A command gets its settings from whoever runs it: here only those of the station.
-        let settings: String =
-            station.settings.iter().map(|(name, value)| quoted(&format!("{name}={value}")) + " ").collect();
-        let program = quoted(&make.program("cvm-pwfile"));
-        station.folder.script("module", &format!("exec env -i PATH=\"$PATH\" LC_ALL=C {settings}{program}"));
+        let given: String = settings.iter().map(|(name, value)| quoted(&format!("{name}={value}")) + " ").collect();
+        let path = quoted(&make.program(program));
+        folder.script("module", &format!("exec env -i PATH=\"$PATH\" LC_ALL=C {given}{path}"));
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let program = program.to_owned();
+        let mut station = Self { make, program, folder, settings, port: 0, servers: Vec::new() };
         station.restart();
         station
     }
@@ -66,7 +77,7 @@ impl Station {
         // The original serves one endpoint.
         let endpoints_of_each = if self.make == Make::Ours { 2 } else { 1 };
         let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let start = |endpoints| Server::start(self.make, endpoints, &settings);
+        let start = |endpoints| Server::start_module(self.make, &self.program, endpoints, &settings);
         self.servers = endpoints.chunks(endpoints_of_each).map(start).collect();
     }
 

@@ -18,4 +18,5 @@ mod requests;
 mod settings;
 mod sockets;
 mod udp_client;
+mod unix;
 mod usage;

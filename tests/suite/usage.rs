@@ -8,7 +8,8 @@ use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 
 /// A program, and what its help must mention.
-const PROGRAMS: [(&str, &[&str]); 4] = [
+const PROGRAMS: [(&str, &[&str]); 5] = [
+    ("cvm-unix", &["cvm-local:PATH", "shadow", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT", "CVM_SOCKET_MODE"]),
     (
         "cvm-pwfile",
         &[

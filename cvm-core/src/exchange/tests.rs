@@ -211,12 +211,43 @@ fn an_unknown_account_is_authenticated_against_its_decoy() {
 
 #[test]
 fn the_verdict_on_a_decoy_is_thrown_away_with_its_scope() {
-    let verdicts = [Ok(Verdict::Accepted), Ok(Verdict::Rejected { scope: Some(Scope::In) }), Err(Temporary::IO)];
-    for verdict in verdicts {
+    for verdict in [Verdict::Accepted, Verdict::Rejected { scope: Some(Scope::In) }] {
         for scope in SCOPES {
             let claim = claim(Lookup::Unknown { scope, decoy: Some("decoy") });
-            let refusal = claim.judged(verdict).unwrap_err();
+            let refusal = claim.judged(Ok(verdict)).unwrap_err();
             assert_eq!((refusal.answered().code, refusal.scope), (Code::REJECTED, scope), "{verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn an_outage_is_the_same_for_a_decoy_as_for_an_account() {
+    for found in [Lookup::Known("real"), Lookup::Unknown { scope: Some(Scope::In), decoy: Some("decoy") }] {
+        assert_eq!(written(&claim(found).judged(Err(Temporary::IO)).unwrap_err()), b"\x04\x01T\0");
+    }
+}
+
+#[test]
+fn answers_taken_for_requests_end_in_a_refusal() {
+    let policies = [Policy::Authenticate, Policy::Lookup { secret: Secret::new(b"") }];
+    let mut packets: Vec<Vec<u8>> =
+        (0..=255).flat_map(|first| [vec![first], vec![first, 0], vec![first, 0, 0]]).collect();
+    packets.extend([b"\0\0\x01\x01a\x02\x011\x03\x011\x05\x01/\0".to_vec(), b"\x01a\0\0p\0\0".to_vec(), Vec::new()]);
+    for (policy, start) in policies.iter().flat_map(|policy| packets.iter().map(move |packet| (policy, packet))) {
+        let mut packet = start.clone();
+        let mut steps = 0;
+        while !wire::is_refusal(&packet) {
+            let mut out = Packet::new();
+            match Exchange::begin(policy, Accepts::Anything, &packet) {
+                Ok(exchange) => {
+                    let unknown = Lookup::Unknown { scope: None, decoy: None::<()> };
+                    exchange.looked_up(Ok(unknown)).unwrap_err().write(&mut out);
+                }
+                Err(refusal) => drop(refusal.write(&mut out)),
+            }
+            packet = out.to_vec();
+            steps += 1;
+            assert!(steps < 5, "{start:02x?}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod v1;
 mod v2;
 
 pub use packet::{Full, Packet};
-pub use request::{Envelope, Malformed, MalformedKind, Request};
+pub use request::{Envelope, Malformed, MalformedKind, Request, is_refusal};
 pub use response::{Fact, FactWriter, Facts, Reply, ReplyError};
 
 pub(crate) use response::{decode_reply, refusal, success};

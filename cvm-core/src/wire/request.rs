@@ -73,6 +73,25 @@ pub struct Request<'p> {
     pub(super) items: &'p [u8],
 }
 
+/// Tells whether a packet that is no request looks like a refusal: a code from 3 on, perhaps a tag, and nothing else.
+///
+/// A server passes over datagrams of this shape. Its answers to whatever else may come end in such a refusal when they
+/// are taken for requests, so that no forged source address can set two servers on each other for ever.
+///
+/// ```
+/// use cvm_core::wire::is_refusal;
+///
+/// assert!(is_refusal(b"\x64\0") && is_refusal(b"\x07\x02TT\0"));
+/// assert!(!is_refusal(b"\x02\0") && !is_refusal(b"\x03\0\x01\x01a\0"));
+/// ```
+#[must_use]
+pub fn is_refusal(packet: &[u8]) -> bool {
+    let mut reader = Reader::new(packet);
+    let is_code = reader.byte().is_ok_and(|code| code > 2);
+    let is_v1 = reader.rest() == b"\0";
+    is_code && (is_v1 || (reader.counted().is_ok() && reader.rest() == b"\0"))
+}
+
 impl<'p> Request<'p> {
     /// Reads one packet of either version.
     ///
