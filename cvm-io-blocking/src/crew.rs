@@ -41,6 +41,12 @@ pub(crate) struct Crew<S> {
     /// The most threads that this crew may have, at least one.
     bound: usize,
     turn: Mutex<()>,
+    tally: Arc<Tally>,
+}
+
+/// Who is there; outlives the crew, so that the last worker lets go of the socket before it says that it has left.
+#[derive(Default)]
+struct Tally {
     counts: Mutex<Counts>,
     left: Condvar,
 }
@@ -54,14 +60,7 @@ struct Counts {
 impl<S: Source> Crew<S> {
     /// Starts with one worker; `stop` becomes readable when no more jobs are to be taken.
     pub(crate) fn start(source: S, stop: OwnedFd, bound: usize) -> io::Result<Arc<Self>> {
-        let crew = Arc::new(Self {
-            source,
-            stop,
-            bound: bound.max(1),
-            turn: Mutex::default(),
-            counts: Mutex::default(),
-            left: Condvar::new(),
-        });
+        let crew = Arc::new(Self { source, stop, bound: bound.max(1), turn: Mutex::default(), tally: Arc::default() });
         crew.hire()?;
         Ok(crew)
     }
@@ -69,7 +68,7 @@ impl<S: Source> Crew<S> {
     /// Waits until all workers have left, or the deadline has passed.
     pub(crate) fn wait_until_empty(&self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
-        drop(self.left.wait_timeout_while(self.counts(), left, |counts| counts.workers > 0));
+        drop(self.tally.left.wait_timeout_while(self.counts(), left, |counts| counts.workers > 0));
     }
 
     fn hire(self: &Arc<Self>) -> io::Result<()> {
@@ -90,8 +89,10 @@ impl<S: Source> Crew<S> {
             let _ = catch_unwind(AssertUnwindSafe(|| self.source.work(job)));
             self.counts().busy -= 1;
         }
-        self.counts().workers -= 1;
-        self.left.notify_all();
+        let tally = Arc::clone(&self.tally);
+        drop(self);
+        tally.counts().workers -= 1;
+        tally.left.notify_all();
     }
 
     /// Waits for the turn and for a job; `None` when it is time to stop.
@@ -127,6 +128,12 @@ impl<S: Source> Crew<S> {
         }
     }
 
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.tally.counts()
+    }
+}
+
+impl Tally {
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
