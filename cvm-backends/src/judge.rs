@@ -6,7 +6,7 @@ use cvm_core::wire::Request;
 
 use crate::Notices;
 use crate::notices::Once;
-use crate::password::{Comparison, Standing, TooCostly};
+use crate::password::{Comparison, Stored, Unusable, VerifyError};
 
 /// Compares requests with stored passwords, and tells the administrator once what is wrong with those.
 #[derive(Debug)]
@@ -15,11 +15,22 @@ pub(crate) struct Judge {
     notices: Notices,
     unknown_form: Once,
     too_costly: Once,
+    no_plain_text: Once,
+    out_of_memory: Once,
+    no_library: Once,
 }
 
 impl Judge {
     pub(crate) fn new(comparison: Comparison, notices: Notices) -> Self {
-        Self { comparison, notices, unknown_form: Once::default(), too_costly: Once::default() }
+        Self {
+            comparison,
+            notices,
+            unknown_form: Once::default(),
+            too_costly: Once::default(),
+            no_plain_text: Once::default(),
+            out_of_memory: Once::default(),
+            no_library: Once::default(),
+        }
     }
 
     pub(crate) const fn comparison(&self) -> Comparison {
@@ -33,45 +44,61 @@ impl Judge {
     ///
     /// # Errors
     ///
-    /// [`Temporary::CONFIG`] for a stored password that takes too long to verify.
+    /// [`Temporary::CONFIG`] for a stored password that takes too long to verify, [`Temporary::IO`] if the memory or
+    /// the library that it needs is not there.
     pub(crate) fn matches<D: AsRef<[u8]>>(
         &self,
         stored: &[u8],
         decoy: impl FnOnce() -> Option<D>,
         request: &Request<'_>,
     ) -> Result<bool, Temporary> {
-        if self.is_usable(stored)? {
-            return self.compare(stored, request);
+        if let Some(stored) = self.read(stored)? {
+            return self.compare(&stored, request);
         }
-        if let Some(decoy) = decoy() {
-            self.compare(decoy.as_ref(), request)?;
+        let decoy = decoy();
+        if let Some(decoy) = decoy.as_ref().and_then(|decoy| self.comparison.read(decoy.as_ref()).ok()) {
+            self.compare(&decoy, request)?;
         }
         Ok(false)
     }
 
-    fn compare(&self, stored: &[u8], request: &Request<'_>) -> Result<bool, Temporary> {
-        if let Some(password) = request.password().filter(|password| !password.is_empty()) {
-            return self.comparison.verify(stored, password).map_err(|error| self.too_costly(error));
-        }
-        let plain = self.comparison.plain_text(stored);
-        Ok(plain.zip(ChallengeResponse::of(request)).is_some_and(|(plain, response)| response.is_right(plain)))
-    }
-
-    fn is_usable(&self, stored: &[u8]) -> Result<bool, Temporary> {
-        match self.comparison.standing(stored) {
-            Standing::Usable => Ok(true),
-            Standing::Locked => Ok(false),
-            Standing::Unknown => {
-                let text = format_args!("a stored password has an unknown form, its account is refused");
-                self.unknown_form.give(&self.notices, text);
-                Ok(false)
+    /// Recognises a stored password, if some password may match it.
+    fn read<'s>(&self, stored: &'s [u8]) -> Result<Option<Stored<'s>>, Temporary> {
+        match self.comparison.read(stored) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(Unusable::Locked) => Ok(None),
+            Err(unknown @ Unusable::Unknown) => {
+                self.unknown_form.give(&self.notices, format_args!("{unknown}, its account is refused"));
+                Ok(None)
             }
-            Standing::TooCostly => Err(self.too_costly(TooCostly)),
+            Err(too_costly @ Unusable::TooCostly) => {
+                self.too_costly.give(&self.notices, format_args!("{too_costly}"));
+                Err(Temporary::CONFIG)
+            }
         }
     }
 
-    fn too_costly(&self, error: TooCostly) -> Temporary {
-        self.too_costly.give(&self.notices, format_args!("{error}"));
-        Temporary::CONFIG
+    fn compare(&self, stored: &Stored<'_>, request: &Request<'_>) -> Result<bool, Temporary> {
+        if let Some(password) = request.password().filter(|password| !password.is_empty()) {
+            return stored.matches(password).map_err(|error| self.trouble(error));
+        }
+        let Some(response) = ChallengeResponse::of(request) else {
+            return Ok(false);
+        };
+        let plain = stored.plain_text();
+        if plain.is_none() {
+            let text = format_args!("a stored password that is not plain text cannot answer challenges");
+            self.no_plain_text.give(&self.notices, text);
+        }
+        Ok(plain.is_some_and(|plain| response.is_right(plain)))
+    }
+
+    fn trouble(&self, error: VerifyError) -> Temporary {
+        let once = match error {
+            VerifyError::OutOfMemory => &self.out_of_memory,
+            VerifyError::NoLibrary => &self.no_library,
+        };
+        once.give(&self.notices, format_args!("{error}"));
+        Temporary::IO
     }
 }

@@ -13,7 +13,7 @@ mod stamp;
 mod sys;
 mod watched;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use notices::Notices;

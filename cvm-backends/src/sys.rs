@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "getspnam_r and crypt_rn are C functions")]
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -53,6 +53,102 @@ pub(crate) fn shadow(name: &CStr) -> io::Result<Option<Shadow>> {
                 }));
             }
             error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The size of libxcrypt's `struct crypt_data`, in words that it may be aligned to.
+const CRYPT_DATA_WORDS: usize = 32_768 / size_of::<u64>();
+
+/// What `crypt_checksalt` answers for a method that the library does not have: `CRYPT_SALT_INVALID`, `CRYPT_SALT_METHOD_DISABLED`.
+const METHOD_MISSING: [c_int; 2] = [1, 2];
+
+/// The functions of libxcrypt, the libcrypt of every current Linux distribution.
+struct Libcrypt {
+    crypt_rn: unsafe extern "C" fn(*const c_char, *const c_char, *mut c_void, c_int) -> *mut c_char,
+    crypt_checksalt: unsafe extern "C" fn(*const c_char) -> c_int,
+    /// What keeps the functions in memory.
+    #[cfg(not(target_feature = "crt-static"))]
+    _library: libloading::Library,
+}
+
+/// Why crypt(3) gave no string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CryptError {
+    /// There is no libcrypt, or none with the functions of libxcrypt.
+    #[cfg_attr(target_feature = "crt-static", expect(dead_code, reason = "what is linked cannot be missing"))]
+    NoLibrary,
+    /// There is not enough memory.
+    OutOfMemory,
+    /// The library does not know this method.
+    UnknownMethod,
+    /// The phrase or the setting is none that the library takes.
+    Refused,
+}
+
+/// Hashes a phrase as a setting or an earlier hash says: crypt(3) of the system.
+pub(crate) fn crypt(phrase: &CStr, setting: &CStr) -> Result<Zeroizing<Vec<u8>>, CryptError> {
+    let libcrypt = Libcrypt::get()?;
+    let mut data = Zeroizing::new(Vec::<u64>::new());
+    data.try_reserve_exact(CRYPT_DATA_WORDS).map_err(|_| CryptError::OutOfMemory)?;
+    data.resize(CRYPT_DATA_WORDS, 0);
+    let size = c_int::try_from(size_of_val(data.as_slice())).map_err(|_| CryptError::OutOfMemory)?;
+    // SAFETY: both strings end with NUL, the data has the size that is told, and all live beyond the call.
+    let hash = unsafe {
+        let data = data.as_mut_ptr().cast::<c_void>();
+        (libcrypt.crypt_rn)(phrase.as_ptr(), setting.as_ptr(), data, size)
+    };
+    if hash.is_null() {
+        return Err(libcrypt.error(setting));
+    }
+    // SAFETY: a hash that is not null is a string that ends with NUL, in the data.
+    Ok(Zeroizing::new(unsafe { CStr::from_ptr(hash) }.to_bytes().to_vec()))
+}
+
+impl Libcrypt {
+    /// Finds out why the last call of this thread failed.
+    fn error(&self, setting: &CStr) -> CryptError {
+        let error = io::Error::last_os_error().raw_os_error();
+        // SAFETY: the setting ends with NUL and lives beyond the call.
+        let verdict = unsafe { (self.crypt_checksalt)(setting.as_ptr()) };
+        match error {
+            Some(libc::ENOMEM) => CryptError::OutOfMemory,
+            _ if METHOD_MISSING.contains(&verdict) => CryptError::UnknownMethod,
+            _ => CryptError::Refused,
+        }
+    }
+
+    #[cfg(target_feature = "crt-static")]
+    fn get() -> Result<&'static Self, CryptError> {
+        #[link(name = "crypt", kind = "static", modifiers = "-bundle")]
+        unsafe extern "C" {
+            fn crypt_rn(phrase: *const c_char, setting: *const c_char, data: *mut c_void, size: c_int) -> *mut c_char;
+            fn crypt_checksalt(setting: *const c_char) -> c_int;
+        }
+        static LIBCRYPT: Libcrypt = Libcrypt { crypt_rn, crypt_checksalt };
+        Ok(&LIBCRYPT)
+    }
+
+    /// Returns the library, which is loaded when it is first needed: most programs that run once per login never do.
+    ///
+    /// A failure is not remembered, as it may be for want of memory.
+    #[cfg(not(target_feature = "crt-static"))]
+    fn get() -> Result<&'static Self, CryptError> {
+        static LIBCRYPT: std::sync::OnceLock<Libcrypt> = std::sync::OnceLock::new();
+        if let Some(libcrypt) = LIBCRYPT.get() {
+            return Ok(libcrypt);
+        }
+        let loaded = ["libcrypt.so.1", "libcrypt.so.2"].into_iter().find_map(Self::load);
+        loaded.map(|loaded| LIBCRYPT.get_or_init(|| loaded)).ok_or(CryptError::NoLibrary)
+    }
+
+    #[cfg(not(target_feature = "crt-static"))]
+    fn load(name: &str) -> Option<Self> {
+        // SAFETY: the library of this name has no initialisation, and these functions have these types.
+        unsafe {
+            let library = libloading::Library::new(name).ok()?;
+            let (crypt_rn, crypt_checksalt) = (*library.get(b"crypt_rn").ok()?, *library.get(b"crypt_checksalt").ok()?);
+            Some(Self { crypt_rn, crypt_checksalt, _library: library })
         }
     }
 }

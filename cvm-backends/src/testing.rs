@@ -1,21 +1,9 @@
-//! What the tests of several modules need.
+//! What tests need: of several modules, and behind the feature `testing` the bodies of the fuzz targets.
 
-use std::sync::{Arc, Mutex};
+pub mod fuzz;
 
-use crate::Notices;
+#[cfg(test)]
+mod said;
 
-/// The notices that were given.
-pub(crate) struct Said(Arc<Mutex<Vec<String>>>);
-
-impl Said {
-    pub(crate) fn new() -> (Notices, Self) {
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let write = Arc::clone(&said);
-        (Notices::new(move |text| write.lock().unwrap().push(text.to_string())), Self(said))
-    }
-
-    /// Takes what was said since the last call.
-    pub(crate) fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
+#[cfg(test)]
+pub(crate) use said::Said;

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::hash::{DefaultHasher, Hasher};
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cvm_core::module::{Cost, Lookup, Module, Temporary, Verdict};
@@ -13,21 +14,29 @@ use zeroize::Zeroizing;
 
 use crate::Notices;
 use crate::judge::Judge;
-use crate::password::{Comparison, Standing};
+use crate::notices::Once;
+use crate::password::Comparison;
 use crate::sys::{self, Shadow};
 
 /// The module. Names are looked up in lower case, as the original does.
 #[derive(Debug)]
 pub struct Unix {
     judge: Judge,
+    notices: Notices,
+    unreadable: Once,
 }
 
-/// A user of the system, or the password of one for a user that does not exist.
+/// The table that decoys are taken from; entries come through the name service.
+const SHADOW: &str = "/etc/shadow";
+
+/// A user of the system, or what stands in for one that does not exist.
 #[derive(Debug)]
 pub struct Account {
     user: Option<User>,
-    /// The stored password.
-    password: Zeroizing<Vec<u8>>,
+    /// The stored password, or why it cannot be had; a look-up does not care.
+    password: Result<Zeroizing<Vec<u8>>, Temporary>,
+    /// What is compared in the place of a password that nothing matches.
+    decoy: Zeroizing<Vec<u8>>,
     is_expired: bool,
 }
 
@@ -35,7 +44,27 @@ impl Unix {
     /// Makes the module, which has no settings.
     #[must_use]
     pub fn new(notices: Notices) -> Self {
-        Self { judge: Judge::new(Comparison::Crypt, notices) }
+        let judge = Judge::new(Comparison::Crypt, notices.clone());
+        Self { judge, notices, unreadable: Once::default() }
+    }
+
+    /// Finds the shadow entry, and what the table has to stand in for one: for every name alike, so that neither code
+    /// nor time tells which users exist. What the name service itself takes longer for one name than for another
+    /// cannot be hidden.
+    fn shadow(&self, name: &[u8]) -> (Result<Option<Shadow>, Temporary>, Zeroizing<Vec<u8>>) {
+        let entry = CString::new(name).map_or(Ok(None), |name| sys::shadow(&name));
+        let table = std::fs::read(SHADOW).map(Zeroizing::new);
+        let unreadable = match (&entry, &table) {
+            (Err(error), _) => Some(error),
+            // Without the right to read the table, the name service may say that there is no entry.
+            (Ok(None), Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => Some(error),
+            _ => None,
+        };
+        if let Some(error) = unreadable {
+            self.unreadable.give(&self.notices, format_args!("{SHADOW}: {error}"));
+            return (Err(Temporary::IO), Zeroizing::default());
+        }
+        (entry.map_err(|_| Temporary::IO), decoy(&table.unwrap_or_default(), name))
     }
 }
 
@@ -44,18 +73,18 @@ impl Module for Unix {
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
         let name = request.account().unwrap_or_default().to_ascii_lowercase();
-        let unknown = || Lookup::Unknown { scope: None, decoy: Some(Account::decoy(&name)) };
-        let Some(text) = str::from_utf8(&name).ok().filter(|name| !name.contains('\0')) else {
-            return Ok(unknown());
-        };
-        let Some(user) = found(User::from_name(text))? else {
-            return Ok(unknown());
-        };
-        Ok(Lookup::Known(Account::of(user)?))
+        let text = str::from_utf8(&name).ok().filter(|name| !name.contains('\0'));
+        let user = text.map_or(Ok(None), |name| found(User::from_name(name)))?;
+        let (shadow, decoy) = self.shadow(&name);
+        Ok(match user {
+            Some(user) => Lookup::Known(Account::of(user, shadow, decoy)),
+            None => Lookup::Unknown { scope: None, decoy: Some(Account::nobody(shadow, decoy)) },
+        })
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
-        let right = self.judge.matches(&account.password, || Some(decoy(account.name())), request)?;
+        let password = account.password.as_ref().map_err(|temporary| *temporary)?;
+        let right = self.judge.matches(password, || Some(&account.decoy), request)?;
         Ok(Verdict::from_match(right && !account.is_expired))
     }
 
@@ -89,28 +118,23 @@ impl Module for Unix {
 }
 
 impl Account {
-    /// Stands in for a user that does not exist.
-    fn decoy(name: &[u8]) -> Self {
-        Self { user: None, password: decoy(name), is_expired: false }
-    }
-
-    /// Finds the stored password of a user: in the shadow table where it has an entry there.
-    fn of(user: User) -> Result<Self, Temporary> {
-        let name = CString::new(user.name.as_bytes()).map_err(|_| Temporary::BAD_MODULE_DATA)?;
+    /// Takes the stored password from the shadow entry of a user that has one.
+    fn of(user: User, shadow: Result<Option<Shadow>, Temporary>, decoy: Zeroizing<Vec<u8>>) -> Self {
+        let is_expired = matches!(&shadow, Ok(Some(shadow)) if is_expired(shadow, today()));
         let in_passwd = user.passwd.to_bytes();
-        let shadow = match sys::shadow(&name) {
-            Ok(shadow) => shadow,
-            // Without the right to read the table, a password that is elsewhere may still do.
-            Err(_) if in_passwd != b"x" => None,
-            Err(_) => return Err(Temporary::IO),
+        let password = match shadow {
+            Ok(Some(shadow)) => Ok(shadow.password),
+            // A password that is elsewhere does not need the table.
+            Ok(None) => Ok(Zeroizing::new(in_passwd.to_vec())),
+            Err(_) if in_passwd != b"x" => Ok(Zeroizing::new(in_passwd.to_vec())),
+            Err(temporary) => Err(temporary),
         };
-        let is_expired = shadow.as_ref().is_some_and(|shadow| is_expired(shadow, today()));
-        let password = shadow.map_or_else(|| Zeroizing::new(in_passwd.to_vec()), |shadow| shadow.password);
-        Ok(Self { user: Some(user), password, is_expired })
+        Self { user: Some(user), password, decoy, is_expired }
     }
 
-    fn name(&self) -> &[u8] {
-        self.user.as_ref().map(|user| user.name.as_bytes()).unwrap_or_default()
+    /// Stands in for a user that does not exist.
+    fn nobody(shadow: Result<Option<Shadow>, Temporary>, decoy: Zeroizing<Vec<u8>>) -> Self {
+        Self { user: None, password: shadow.map(|_| decoy.clone()), decoy, is_expired: false }
     }
 }
 
@@ -149,10 +173,9 @@ const NOBODYS: &[u8] = b"$y$j9T$ql8S9NGJKFsnriK9QKUj2/$5CSaTZrxfFUVE1bKLjBz2sRn9
 
 /// Chooses the stored password that a name without one is compared with: always the same for a name, in every
 /// process, until the table changes.
-fn decoy(name: &[u8]) -> Zeroizing<Vec<u8>> {
-    let table = Zeroizing::new(std::fs::read("/etc/shadow").unwrap_or_default());
+fn decoy(table: &[u8], name: &[u8]) -> Zeroizing<Vec<u8>> {
     let fields = table.split(|&byte| byte == b'\n').filter_map(|line| line.split(|&byte| byte == b':').nth(1));
-    let usable: Vec<_> = fields.filter(|field| Comparison::Crypt.standing(field) == Standing::Usable).collect();
+    let usable: Vec<_> = fields.filter(|field| Comparison::Crypt.read(field).is_ok()).collect();
     let mut hasher = DefaultHasher::new();
     // The key is secret, but the same for all processes.
     hasher.write(usable.first().copied().unwrap_or(NOBODYS));
@@ -185,8 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_one_decoy() {
-        assert_eq!(decoy(b"no such user"), decoy(b"no such user"));
-        assert_ne!(Comparison::Crypt.standing(&decoy(b"x")), Standing::Locked);
+    fn a_name_has_one_decoy_which_is_usable() {
+        let table = b"root:*:1:::::\nal:ab123456789ab:1:::::\nbo:cd123456789cd:1:::::\nup:!:1:::::\n";
+        for name in [b"x".as_slice(), b"no such user", b"\xff", b""] {
+            assert_eq!(decoy(table, name), decoy(table, name));
+            assert!(matches!(decoy(table, name).as_slice(), b"ab123456789ab" | b"cd123456789cd"));
+            assert_eq!(*decoy(b"root:*:1:::::\n", name), NOBODYS);
+        }
+        assert!(Comparison::Crypt.read(NOBODYS).is_ok());
     }
 }

@@ -31,7 +31,7 @@ const TRIES: usize = 4;
 /// A file and its last whole version.
 pub(crate) struct Watched<T> {
     path: PathBuf,
-    parse: Box<dyn Fn(Zeroizing<Vec<u8>>) -> T + Send + Sync>,
+    parse: Box<dyn Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync>,
     notices: Notices,
     current: RwLock<Option<Arc<T>>>,
     /// How many changes were noticed, and how many of them had been when the last reading began: whoever noticed one
@@ -82,7 +82,7 @@ impl<T> Watched<T> {
     pub(crate) fn open(
         path: PathBuf,
         notices: Notices,
-        parse: impl Fn(Zeroizing<Vec<u8>>) -> T + Send + Sync + 'static,
+        parse: impl Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
         let watched = Self {
             path,
@@ -157,9 +157,10 @@ impl<T> Watched<T> {
     /// Reads the file, and exchanges the version if it is whole.
     fn load(&self, _turn: &MutexGuard<'_, ()>) -> Result<(), NoVersion> {
         let noticed = self.noticed.load(Ordering::Acquire);
-        let loaded = match self.read_in_peace() {
-            Ok((stamp, bytes)) => {
-                self.accept(stamp, Arc::new((self.parse)(bytes)));
+        let parsed = self.read_in_peace().and_then(|(stamp, bytes)| Ok((stamp, (self.parse)(bytes)?)));
+        let loaded = match parsed {
+            Ok((stamp, version)) => {
+                self.accept(stamp, Arc::new(version));
                 Ok(())
             }
             Err(NoVersion::Unreadable(error)) => {
@@ -192,7 +193,9 @@ impl<T> Watched<T> {
         self.look().begin(stamp);
         let size = usize::try_from(stamp.size).ok().filter(|_| stamp.size <= SIZE_MAX);
         let size = size.ok_or_else(|| io::Error::from(io::ErrorKind::FileTooLarge))?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(size.saturating_add(1)));
+        let mut bytes = Zeroizing::new(Vec::new());
+        // A file that does not fit into memory is unreadable, not the end of the process.
+        bytes.try_reserve_exact(size.saturating_add(1)).map_err(io::Error::from)?;
         (&mut file).take(stamp.size.saturating_add(1)).read_to_end(&mut bytes)?;
         if Stamp::of(&file.metadata()?) != stamp || bytes.len() != size {
             return Err(NoVersion::Changed);

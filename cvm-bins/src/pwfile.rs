@@ -14,7 +14,7 @@ const PROGRAM: Program = Program {
     about: "Validates credentials against a password file. Without arguments it answers one request on standard input.",
     settings: &[
         ("CVM_PWFILE_PATH", "the file: lines as in passwd(5)"),
-        ("CVM_PWFILE_PWCMP", "how passwords are stored in it: plain (the default) or crypt"),
+        ("CVM_PWFILE_PWCMP", "how passwords are stored in it: plain (the default), crypt, or auto"),
     ],
     more_settings: serving::SETTINGS,
 };
@@ -31,6 +31,6 @@ pub fn main() -> ExitCode {
 
 fn options() -> Result<Options, SettingError> {
     let path = environment::path("CVM_PWFILE_PATH", "the path of a password file")?;
-    let comparison = environment::parsed("CVM_PWFILE_PWCMP", "plain or crypt", Comparison::from_setting)?;
+    let comparison = environment::parsed("CVM_PWFILE_PWCMP", "plain, crypt or auto", Comparison::from_setting)?;
     Ok(Options { path, comparison: comparison.unwrap_or_default() })
 }

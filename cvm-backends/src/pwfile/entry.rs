@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use cvm_core::StandardFacts;
 
-use crate::password::{Comparison, Standing};
+use crate::password::Comparison;
 
 /// The fields of an account.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ impl<'t> Entry<'t> {
 
     /// Tells whether an account can be authenticated against this entry.
     pub(super) fn is_usable(&self, comparison: Comparison) -> bool {
-        comparison.standing(self.password) == Standing::Usable
+        comparison.read(self.password).is_ok()
     }
 
     pub(super) fn facts(&self) -> StandardFacts<'t> {

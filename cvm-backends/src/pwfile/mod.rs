@@ -57,7 +57,7 @@ impl PwFile {
             let (path, notices) = (path.clone(), notices.clone());
             let told = Mutex::new(None);
             move |bytes| {
-                let table = Table::parse(bytes, comparison);
+                let table = Table::parse(bytes, comparison)?;
                 let malformed = table.malformed();
                 // A version that has just been written is parsed several times.
                 let before = std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), malformed);
@@ -66,7 +66,7 @@ impl PwFile {
                     notices
                         .give(format_args!("{path}: {count} malformed lines passed over, the first is line {first}"));
                 }
-                table
+                Ok(table)
             }
         };
         Self { file: Watched::open(path, notices.clone(), parse), judge: Judge::new(comparison, notices) }

@@ -1,5 +1,6 @@
 //! One request, one pass over the file: what command mode does instead of building an index.
 
+use std::collections::TryReserveError;
 use std::fs::File;
 use std::io::{self, Read};
 use std::thread;
@@ -51,16 +52,20 @@ impl PwScan {
     /// Reads the file until it is whole, for a little longer than it may be in the writing.
     fn scan<'n>(&self, name: &'n [u8]) -> io::Result<Scan<'n>> {
         let give_up = Instant::now() + GRACE + TICK;
+        let mut is_first = true;
         loop {
             let (mut file, stamp) = stamp::open(&self.options.path)?;
             let mut scan = Scan::new(name, self.options.comparison, stamp.size);
             scan.read(&mut file, CHUNK)?;
-            if scan.is_whole(stamp, &file)? {
+            // What changed within the clock's tick may have changed once more: a second pass tells.
+            let is_settled = !is_first || stamp.is_older_than(TICK);
+            if is_settled && scan.is_whole(stamp, &file)? {
                 return Ok(scan);
             }
             if Instant::now() >= give_up {
                 return Err(io::Error::other("the file is being written"));
             }
+            is_first = false;
             thread::sleep(TICK);
         }
     }
@@ -151,7 +156,7 @@ impl<'n> Scan<'n> {
         let mut kept = 0;
         loop {
             if kept == buffer.len() {
-                buffer = grown(&buffer);
+                buffer = grown(&buffer)?;
             }
             let count = input.read(&mut buffer[kept..])?;
             let filled = kept + count;
@@ -240,12 +245,13 @@ impl<'n> Scan<'n> {
     }
 }
 
-/// Makes room for a line that is longer than the buffer.
-fn grown(buffer: &[u8]) -> Zeroizing<Vec<u8>> {
-    let mut longer = Zeroizing::new(Vec::with_capacity(buffer.len() * 2));
+/// Makes room for a line that is longer than the buffer, if there is memory.
+fn grown(buffer: &[u8]) -> Result<OwnedLine, TryReserveError> {
+    let mut longer = Zeroizing::new(Vec::new());
+    longer.try_reserve_exact(buffer.len() * 2)?;
     longer.extend_from_slice(buffer);
     longer.resize(buffer.len() * 2, 0);
-    longer
+    Ok(longer)
 }
 
 const fn as_u64(length: usize) -> u64 {

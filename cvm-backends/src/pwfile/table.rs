@@ -1,5 +1,6 @@
 //! The accounts of one version of a file: its bytes, and an index over them.
 
+use std::collections::TryReserveError;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -24,17 +25,18 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Indexes the lines of a file of less than 4 GiB.
-    pub(super) fn parse(bytes: Zeroizing<Vec<u8>>, comparison: Comparison) -> Self {
+    /// Indexes the lines of a file of less than 4 GiB; fails if there is no memory for the index.
+    pub(super) fn parse(bytes: Zeroizing<Vec<u8>>, comparison: Comparison) -> Result<Self, TryReserveError> {
         let lines = memchr::memchr_iter(b'\n', &bytes).count() + 1;
-        let mut table = Self { bytes, index: Index::for_lines(lines), comparison, first_usable: None, malformed: None };
+        let index = Index::for_lines(lines)?;
+        let mut table = Self { bytes, index, comparison, first_usable: None, malformed: None };
         let (mut start, mut number) = (0, 0);
         while let Some((line, next)) = table.line_at(start) {
             number += 1;
             table.add(line, number);
             start = next;
         }
-        table
+        Ok(table)
     }
 
     /// Finds the first account of this name, whatever the case of its letters.
@@ -97,12 +99,14 @@ impl Table {
             *count += 1;
             return;
         };
-        let (hash, is_known) = (self.index.hash(entry.name), self.find(entry.name).is_some());
-        if self.first_usable.is_none() && self.is_usable(line) {
+        let hash = self.index.hash(entry.name);
+        let is_named = |line| self.entry(line).is_some_and(|known| known.name.eq_ignore_ascii_case(entry.name));
+        let slot = self.index.slot(hash, is_named);
+        if self.first_usable.is_none() && entry.is_usable(self.comparison) {
             self.first_usable = Some(line);
         }
-        if !is_known {
-            self.index.insert(hash, line);
+        if let Slot::Free(free) = slot {
+            self.index.fill(free, hash, line);
         }
     }
 }
@@ -120,14 +124,27 @@ struct Index {
     keys: RandomState,
 }
 
+/// Where a name is in the index.
+enum Slot {
+    /// It has this line.
+    Taken(Line),
+    /// It has none; this slot is free for it.
+    Free(usize),
+    /// It has none, and no slot is free.
+    Nowhere,
+}
+
 /// A slot without a line: no line begins at this position.
 const EMPTY: u32 = u32::MAX;
 
 impl Index {
     /// Makes room for so many lines, with a quarter of the slots left empty at least.
-    fn for_lines(lines: usize) -> Self {
-        let slots = (lines + lines / 3 + 1).next_power_of_two();
-        Self { slots: vec![u64::from(EMPTY); slots].into_boxed_slice(), keys: RandomState::new() }
+    fn for_lines(lines: usize) -> Result<Self, TryReserveError> {
+        let count = (lines + lines / 3 + 1).next_power_of_two();
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(count)?;
+        slots.resize(count, u64::from(EMPTY));
+        Ok(Self { slots: slots.into_boxed_slice(), keys: RandomState::new() })
     }
 
     fn hash(&self, name: &[u8]) -> u64 {
@@ -137,18 +154,27 @@ impl Index {
     }
 
     fn find(&self, hash: u64, is_named: impl Fn(Line) -> bool) -> Option<Line> {
-        self.probe(hash)
-            .map(|slot| self.slots[slot])
-            .take_while(|&slot| line(slot) != EMPTY)
-            .find(|&slot| slot >> 32 == hash >> 32 && is_named(Line(line(slot))))
-            .map(|slot| Line(line(slot)))
+        match self.slot(hash, is_named) {
+            Slot::Taken(line) => Some(line),
+            Slot::Free(_) | Slot::Nowhere => None,
+        }
     }
 
-    fn insert(&mut self, hash: u64, new: Line) {
-        let free = self.probe(hash).find(|&slot| line(self.slots[slot]) == EMPTY);
-        if let Some(free) = free {
-            self.slots[free] = (hash >> 32) << 32 | u64::from(new.0);
+    fn slot(&self, hash: u64, is_named: impl Fn(Line) -> bool) -> Slot {
+        for index in self.probe(hash) {
+            let slot = self.slots[index];
+            if line(slot) == EMPTY {
+                return Slot::Free(index);
+            }
+            if slot >> 32 == hash >> 32 && is_named(Line(line(slot))) {
+                return Slot::Taken(Line(line(slot)));
+            }
         }
+        Slot::Nowhere
+    }
+
+    fn fill(&mut self, free: usize, hash: u64, new: Line) {
+        self.slots[free] = (hash >> 32) << 32 | u64::from(new.0);
     }
 
     /// The slots to look at, in order: each once.

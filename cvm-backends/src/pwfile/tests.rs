@@ -1,5 +1,6 @@
 //! Requests to the module, packet in and packet out (SPEC sections 5 and 8).
 
+mod auto;
 mod changes;
 mod decoys;
 

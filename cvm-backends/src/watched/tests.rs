@@ -45,7 +45,7 @@ impl Rig {
         let file = Watched::open(path.clone(), notices, move |bytes| {
             counted.fetch_add(1, Ordering::Relaxed);
             parse(&bytes);
-            bytes.to_vec()
+            Ok(bytes.to_vec())
         });
         Self { file, path, said, parses, directory }
     }

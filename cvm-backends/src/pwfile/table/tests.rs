@@ -4,14 +4,14 @@ mod model;
 
 use super::super::entry::id;
 use super::*;
-use crate::password::Standing;
+use crate::password::Unusable;
 
 fn table(content: impl AsRef<[u8]>) -> Table {
     of_kind(content, Comparison::Plain)
 }
 
 fn of_kind(content: impl AsRef<[u8]>, comparison: Comparison) -> Table {
-    Table::parse(Zeroizing::new(content.as_ref().to_vec()), comparison)
+    Table::parse(Zeroizing::new(content.as_ref().to_vec()), comparison).unwrap()
 }
 
 fn found<'t>(table: &'t Table, name: &str) -> Option<Entry<'t>> {
@@ -171,7 +171,7 @@ fn a_table_without_usable_entries_has_no_decoy() {
 fn only_usable_entries_become_decoys() {
     let unusable = ["", "x", "*", "!", "strange", "$6$rounds=99999999$salt$", "$2b$31$"];
     let costly = HASH.replace("$1$saltsalt$", "$5$rounds=2000000$saltsalt$").replace("//", "//0123456789012345678ab");
-    assert_eq!(Comparison::Crypt.standing(costly.as_bytes()), Standing::TooCostly);
+    assert_eq!(Comparison::Crypt.read(costly.as_bytes()).err(), Some(Unusable::TooCostly));
     let mut content = String::new();
     for number in 0..40 {
         for password in unusable {

@@ -1,0 +1,53 @@
+//! The bodies of the fuzz targets: what must hold for any bytes.
+
+use cvm_core::SecretRef;
+
+use crate::password::{Comparison, Stored};
+
+/// A stored password and one that is compared with it: the first byte is the length of the latter, which follows.
+///
+/// What is costly is recognised, but not computed.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn stored(data: &[u8]) {
+    let Some((&length, rest)) = data.split_first() else {
+        return;
+    };
+    let (password, stored) = rest.split_at(rest.len().min(length.into()));
+    let plain = Comparison::Plain.read(stored).is_ok_and(|plain| matches(&plain, password));
+    assert_eq!(plain, password == stored && !password.is_empty(), "plain text is compared byte by byte");
+    let (crypt, auto) = (Comparison::Crypt.read(stored), Comparison::Auto.read(stored));
+    assert_eq!(crypt.err(), auto.err(), "the two recognise the same forms");
+    let (Ok(crypt), Ok(auto)) = (crypt, auto) else {
+        return;
+    };
+    assert_eq!(crypt.plain_text(), None, "hashed passwords answer no challenges");
+    if !auto.is_cheap() {
+        return;
+    }
+    let right = matches(&auto, password);
+    assert_eq!(right, matches(&crypt, password), "a comparison has one result");
+    assert!(!(right && password.is_empty()), "an empty password is never right");
+    if let Some(text) = auto.plain_text() {
+        assert_eq!(right, password == text && !password.is_empty(), "so is plain text with a scheme");
+    }
+}
+
+fn matches(stored: &Stored<'_>, password: &[u8]) -> bool {
+    stored.matches(SecretRef::new(password)).expect("memory and libcrypt suffice for what is cheap")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_body_holds_for_what_it_is_made_for() {
+        for stored in ["secret", "{PLAIN}secret", "./17m29LFAflg", "$2b$31$", "{SSHA}1ZJC7/U24CQI20g7ZQhIKKVzg0h6LBL+"]
+        {
+            super::stored(format!("\u{6}secret{stored}").as_bytes());
+            super::stored(format!("\0{stored}").as_bytes());
+        }
+        super::stored(b"");
+    }
+}
