@@ -94,11 +94,12 @@ impl Judge {
     }
 
     fn trouble(&self, error: VerifyError) -> Temporary {
-        let once = match error {
-            VerifyError::OutOfMemory => &self.out_of_memory,
-            VerifyError::NoLibrary => &self.no_library,
+        let (once, temporary) = match error {
+            VerifyError::OutOfMemory => (&self.out_of_memory, Temporary::IO),
+            VerifyError::NoLibrary => (&self.no_library, Temporary::IO),
+            VerifyError::TooCostly => (&self.too_costly, Temporary::CONFIG),
         };
         once.give(&self.notices, format_args!("{error}"));
-        Temporary::IO
+        temporary
     }
 }

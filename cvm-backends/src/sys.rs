@@ -42,8 +42,13 @@ pub(crate) fn shadow(name: &CStr) -> io::Result<Option<Shadow>> {
             libc::ERANGE if size < ENTRY_MAX => size *= 4,
             0 | libc::ENOENT | libc::ESRCH if found.is_null() => return Ok(None),
             0 => {
-                // SAFETY: `found` is not null, so the entry is filled and its strings, in the buffer, end with NUL.
-                let (entry, password) = unsafe { (entry.assume_init(), CStr::from_ptr((*found).sp_pwdp)) };
+                // SAFETY: `found` is not null, so the entry is filled.
+                let entry = unsafe { entry.assume_init() };
+                if entry.sp_pwdp.is_null() {
+                    return Ok(None);
+                }
+                // SAFETY: the string is not null, ends with NUL and is in the buffer.
+                let password = unsafe { CStr::from_ptr(entry.sp_pwdp) };
                 return Ok(Some(Shadow {
                     password: Zeroizing::new(password.to_bytes().to_vec()),
                     last_change: entry.sp_lstchg,

@@ -56,8 +56,8 @@ impl Unix {
         let table = std::fs::read(SHADOW).map(Zeroizing::new);
         let unreadable = match (&entry, &table) {
             (Err(error), _) => Some(error),
-            // Without the right to read the table, the name service may say that there is no entry.
-            (Ok(None), Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => Some(error),
+            // Where the table cannot be read, the name service may say that there is no entry.
+            (Ok(None), Err(error)) if error.kind() != io::ErrorKind::NotFound => Some(error),
             _ => None,
         };
         if let Some(error) = unreadable {
@@ -121,12 +121,9 @@ impl Account {
     /// Takes the stored password from the shadow entry of a user that has one.
     fn of(user: User, shadow: Result<Option<Shadow>, Temporary>, decoy: Zeroizing<Vec<u8>>) -> Self {
         let is_expired = matches!(&shadow, Ok(Some(shadow)) if is_expired(shadow, today()));
-        let in_passwd = user.passwd.to_bytes();
         let password = match shadow {
             Ok(Some(shadow)) => Ok(shadow.password),
-            // A password that is elsewhere does not need the table.
-            Ok(None) => Ok(Zeroizing::new(in_passwd.to_vec())),
-            Err(_) if in_passwd != b"x" => Ok(Zeroizing::new(in_passwd.to_vec())),
+            Ok(None) => Ok(Zeroizing::new(user.passwd.to_bytes().to_vec())),
             Err(temporary) => Err(temporary),
         };
         Self { user: Some(user), password, decoy, is_expired }

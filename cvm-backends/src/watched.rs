@@ -52,8 +52,10 @@ struct Look {
     loaded: Option<Stamp>,
     /// The version that is being read and parsed.
     loading: Option<Stamp>,
-    /// The version of either cannot have been changed since without its stamp telling.
+    /// The loaded version cannot have been changed since without its stamp telling.
     is_settled: bool,
+    /// The same of the one that is being loaded.
+    will_be_settled: bool,
     /// When to try again with a version that is not whole.
     retry_at: Option<Instant>,
     /// Since when the file cannot be read.
@@ -265,7 +267,7 @@ impl Look {
 
     /// Tells whether somebody is about to load just this version, so that waiting is enough.
     fn is_loading(&self, stamp: Stamp) -> bool {
-        self.loading == Some(stamp) && self.is_settled
+        self.loading == Some(stamp) && self.will_be_settled
     }
 
     fn is_put_off(&self) -> bool {
@@ -288,11 +290,12 @@ impl Look {
         self.unreadable_since = None;
         self.see(stamp);
         self.loading = Some(stamp);
-        self.is_settled = self.has_aged(stamp, TICK);
+        self.will_be_settled = self.has_aged(stamp, TICK);
     }
 
     fn accept(&mut self, stamp: Stamp) {
         self.loaded = Some(stamp);
+        self.is_settled = self.will_be_settled;
         self.retry_at = None;
         self.has_said_unreadable = false;
     }

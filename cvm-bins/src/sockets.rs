@@ -160,10 +160,13 @@ fn clear_the_way(path: &Path, address: &SocketAddrUnix) -> Result<(), Refused> {
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(Refused::NotASocket),
         Ok(_) => {}
     }
+    let found = identity(path).map_err(cannot("look at the path"))?;
     // A socket of another type cannot connect, and so does not disturb a server; the error tells whether one is there.
     let probe = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .map_err(cannot("make a socket"))?;
     match connect(&probe, address) {
+        // Somebody else may have replaced the stale socket meanwhile.
+        Err(Errno::CONNREFUSED) if identity(path).is_ok_and(|now| now != found) => Err(Refused::Served),
         Err(Errno::CONNREFUSED) => std::fs::remove_file(path).map_err(cannot("remove a stale socket")),
         Ok(()) | Err(Errno::PROTOTYPE) => Err(Refused::Served),
         Err(error) => Err(cannot("tell whether the socket is served")(error)),

@@ -73,6 +73,17 @@ impl Method {
     }
 }
 
+impl Method {
+    /// Tells whether the length of a password, which the peer chooses, makes the work excessive: each round of
+    /// SHA-crypt hashes the password too, and takes twice as long for one of some 75 bytes.
+    fn takes_too_long_for(self, password: usize) -> bool {
+        let (Self::Sha256 { rounds } | Self::Sha512 { rounds }) = self else {
+            return false;
+        };
+        u64::from(rounds).saturating_mul(75 + password as u64) > 75 * 2_500_000
+    }
+}
+
 impl<'s> Crypt<'s> {
     pub(super) fn read(stored: &'s [u8]) -> Option<Self> {
         let text = str::from_utf8(stored).ok()?;
@@ -88,6 +99,9 @@ impl<'s> Crypt<'s> {
         // A C string ends at its NUL: what crypt(3) would compare is another password.
         if phrase.contains(&0) {
             return Ok(false);
+        }
+        if self.method.takes_too_long_for(phrase.len()) {
+            return Err(VerifyError::TooCostly);
         }
         match self.computed_by_pwhash(phrase) {
             Some(hash) => Ok(SecretRef::new(hash.as_bytes()).equals(self.text.as_bytes())),

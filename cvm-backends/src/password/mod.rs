@@ -18,7 +18,8 @@
 //! | plain text | `{PLAIN}` or `{CLEARTEXT}` and the password | – | – | none needed |
 //!
 //! "Beside `crypt_r`" is how many times as fast as libcrypt's on the machine of the measurements (x86-64 with SHA and
-//! AVX2 instructions). Each bound is about a second there at most. A salt of SHA-crypt that `pwhash` cannot compute
+//! AVX2 instructions). Each bound is about a second there at most; the rounds of SHA-crypt take longer for longer
+//! passwords, so many rounds are not done for a very long one. Small N are charged as if they were 1024. A salt of SHA-crypt that `pwhash` cannot compute
 //! goes to libcrypt too.
 //!
 //! `{CRYPT}` may stand before any form that begins with `$` or `_`, and before DES; `{MD5-CRYPT}`, `{BLF-CRYPT}`,
@@ -87,6 +88,9 @@ pub enum VerifyError {
     /// The form is one that the system's libcrypt computes, and there is none.
     #[error("a stored password needs libcrypt (libxcrypt), which cannot be loaded")]
     NoLibrary,
+    /// The form takes too long for a password of this length: the table is at fault.
+    #[error("a stored password would take longer to verify than a second or two for a long password")]
+    TooCostly,
 }
 
 impl Comparison {

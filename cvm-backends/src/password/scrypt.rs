@@ -5,6 +5,9 @@ use super::crypt::is_hash64;
 /// How many blocks of 128 bytes may be filled: 256 MiB where each is filled once.
 pub(super) const BLOCKS_MAX: u64 = 1 << 21;
 
+/// A smaller N is charged as this: with few blocks, mixing them costs more than filling them.
+const LOG2_N_MIN: u32 = 10;
+
 /// The characters of a digest.
 const DIGEST: usize = 43;
 
@@ -15,7 +18,7 @@ pub(super) fn scrypt(rest: &str) -> Option<u64> {
     let (p, salt) = (setting.get(6..11)?, setting.get(11..)?);
     let is_valid = is_hash64(salt, 0..=64) && is_hash64(digest, DIGEST..=DIGEST);
     let (log2_n, r, p) = (little_endian(log2_n)?, little_endian(r)?, little_endian(p)?);
-    (is_valid && log2_n >= 2 && r > 0 && p > 0).then(|| blocks(log2_n, r).saturating_mul(p.into()))
+    (is_valid && log2_n >= 2 && r > 0 && p > 0).then(|| blocks(log2_n.max(LOG2_N_MIN), r).saturating_mul(p.into()))
 }
 
 /// Recognises what follows `$y$`, and returns how many blocks are filled: `j` for the flavour that every program

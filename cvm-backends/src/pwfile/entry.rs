@@ -6,6 +6,9 @@ use cvm_core::StandardFacts;
 
 use crate::password::Comparison;
 
+/// The longest line that may be an account; its facts fit in a packet of 512 bytes.
+pub(super) const LINE_MAX: usize = 4096;
+
 /// The fields of an account.
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'t> {
@@ -21,7 +24,7 @@ pub(super) struct Entry<'t> {
 impl<'t> Entry<'t> {
     /// Reads a line as passwd(5) has it; the last field is what follows the sixth colon. A comment is none.
     pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
-        if line.contains(&0) || line.starts_with(b"#") {
+        if line.len() > LINE_MAX || line.contains(&0) || line.starts_with(b"#") {
             return None;
         }
         let mut fields = line.splitn(7, |&byte| byte == b':');

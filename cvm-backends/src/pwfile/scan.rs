@@ -52,20 +52,20 @@ impl PwScan {
     /// Reads the file until it is whole, for a little longer than it may be in the writing.
     fn scan<'n>(&self, name: &'n [u8]) -> io::Result<Scan<'n>> {
         let give_up = Instant::now() + GRACE + TICK;
-        let mut is_first = true;
+        let mut before = None;
         loop {
             let (mut file, stamp) = stamp::open(&self.options.path)?;
             let mut scan = Scan::new(name, self.options.comparison, stamp.size);
             scan.read(&mut file, CHUNK)?;
             // What changed within the clock's tick may have changed once more: a second pass tells.
-            let is_settled = !is_first || stamp.is_older_than(TICK);
+            let is_settled = before == Some(stamp) || stamp.is_older_than(TICK);
             if is_settled && scan.is_whole(stamp, &file)? {
                 return Ok(scan);
             }
             if Instant::now() >= give_up {
                 return Err(io::Error::other("the file is being written"));
             }
-            is_first = false;
+            before = Some(stamp);
             thread::sleep(TICK);
         }
     }

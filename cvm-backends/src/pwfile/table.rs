@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use memchr::memchr;
 use zeroize::Zeroizing;
 
-use super::entry::{DECOY_LINES, Entry, decoy_position, write_lowercase};
+use super::entry::{DECOY_LINES, Entry, LINE_MAX, decoy_position, write_lowercase};
 use crate::password::Comparison;
 
 /// A line of a table, by the position of its first byte.
@@ -49,6 +49,7 @@ impl Table {
     pub(super) fn entry(&self, line: Line) -> Option<Entry<'_>> {
         let start = usize::try_from(line.0).ok()?;
         let rest = self.bytes.get(start..)?;
+        let rest = rest.get(..=LINE_MAX).unwrap_or(rest);
         Entry::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)
     }
 

@@ -64,3 +64,24 @@ fn what_costs_the_most_is_no_light_matter_and_what_costs_nothing_is() {
         assert!(Comparison::Crypt.read(stored.as_bytes()).unwrap().is_cheap(), "{stored}");
     }
 }
+
+#[test]
+fn a_long_password_does_not_multiply_the_work() {
+    for stored in ["$6$rounds=1000000$salt${86}", "$5$rounds=1000000$sa-lt${43}"].map(with_digest) {
+        let stored = Comparison::Crypt.read(stored.as_bytes()).unwrap();
+        let start = Instant::now();
+        assert_eq!(stored.matches(SecretRef::new(&[b'x'; 480])), Err(VerifyError::TooCostly));
+        assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    }
+    let usual = with_digest("$6$salt${86}");
+    assert_eq!(Comparison::Crypt.read(usual.as_bytes()).unwrap().matches(SecretRef::new(&[b'x'; 480])), Ok(false));
+}
+
+#[test]
+fn scrypt_of_small_n_is_charged_for_what_it_mixes() {
+    // N is 4; r, then p, is 2^19.
+    for parameters in ["0...0./....", "0/.......0."] {
+        let stored = with_digest(&format!("$7${parameters}salt${{43}}"));
+        assert_eq!(standing(&stored), Err(Unusable::TooCostly), "{stored}");
+    }
+}
