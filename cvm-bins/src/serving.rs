@@ -46,13 +46,13 @@ pub(crate) fn run<M: Module + 'static, O: Module + 'static>(
 ) -> Result<Code, Stopped> {
     let notices = Notices::new(|text| complain(&text));
     if arguments.is_empty() {
-        return answer_one(|| answerer(once(notices)?, ()));
+        return answer_one(|| once(notices).map(|module| answerer(module, ())));
     }
     let endpoints = endpoints(program, arguments)?;
     let options = options()?;
     let ownership = Ownership::from_environment()?;
     let log = AccessLog::new(io::stdout().as_fd()).map_err(|error| Stopped::Io(format!("standard output: {error}")))?;
-    let answer = answerer(serve(notices)?, log.clone())?;
+    let answer = answerer(serve(notices)?, log.clone());
     serve_endpoints(&endpoints, ownership, &answer, options, &log)
 }
 
@@ -101,12 +101,12 @@ fn endpoints(program: &Program, arguments: &[OsString]) -> Result<Vec<Endpoint>,
     Ok(endpoints)
 }
 
-fn answerer(module: impl Module + 'static, observer: impl Observer + 'static) -> Result<Arc<dyn Answer>, SettingError> {
+fn answerer(module: impl Module + 'static, observer: impl Observer + 'static) -> Arc<dyn Answer> {
     let policy = match environment::secret("CVM_LOOKUP_SECRET") {
         Some(secret) => Policy::Lookup { secret },
         None => Policy::Authenticate,
     };
-    Ok(Arc::new(Answerer::new(module, policy, observer)))
+    Arc::new(Answerer::new(module, policy, observer))
 }
 
 fn options() -> Result<server::Options, SettingError> {

@@ -154,13 +154,12 @@ fn stream_socket() -> Result<OwnedFd, Errno> {
 
 /// Removes a socket on which nobody listens any more; leaves everything else as it is.
 fn clear_the_way(path: &Path, address: &SocketAddrUnix) -> Result<(), Refused> {
-    match std::fs::symlink_metadata(path) {
+    let found = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(cannot("look at the path")(error)),
         Ok(metadata) if !metadata.file_type().is_socket() => return Err(Refused::NotASocket),
-        Ok(_) => {}
-    }
-    let found = identity(path).map_err(cannot("look at the path"))?;
+        Ok(metadata) => (metadata.dev(), metadata.ino()),
+    };
     // A socket of another type cannot connect, and so does not disturb a server; the error tells whether one is there.
     let probe = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .map_err(cannot("make a socket"))?;

@@ -41,8 +41,15 @@ impl Table {
 
     /// Finds the first account of this name, whatever the case of its letters.
     pub(super) fn find(&self, name: &[u8]) -> Option<Line> {
+        match self.slot(name, self.index.hash(name)) {
+            Slot::Taken(line) => Some(line),
+            Slot::Free(_) | Slot::Nowhere => None,
+        }
+    }
+
+    fn slot(&self, name: &[u8], hash: u64) -> Slot {
         let is_named = |line| self.entry(line).is_some_and(|entry| entry.name.eq_ignore_ascii_case(name));
-        self.index.find(self.index.hash(name), is_named)
+        self.index.slot(hash, is_named)
     }
 
     /// Reads the account on a line.
@@ -101,8 +108,7 @@ impl Table {
             return;
         };
         let hash = self.index.hash(entry.name);
-        let is_named = |line| self.entry(line).is_some_and(|known| known.name.eq_ignore_ascii_case(entry.name));
-        let slot = self.index.slot(hash, is_named);
+        let slot = self.slot(entry.name, hash);
         if self.first_usable.is_none() && entry.is_usable(self.comparison) {
             self.first_usable = Some(line);
         }
@@ -152,13 +158,6 @@ impl Index {
         let mut hasher = self.keys.build_hasher();
         write_lowercase(&mut hasher, name);
         hasher.finish()
-    }
-
-    fn find(&self, hash: u64, is_named: impl Fn(Line) -> bool) -> Option<Line> {
-        match self.slot(hash, is_named) {
-            Slot::Taken(line) => Some(line),
-            Slot::Free(_) | Slot::Nowhere => None,
-        }
     }
 
     fn slot(&self, hash: u64, is_named: impl Fn(Line) -> bool) -> Slot {
