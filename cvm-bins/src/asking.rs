@@ -13,20 +13,20 @@ use crate::program::Stopped;
 use crate::stop;
 
 /// The settings that every client has.
-pub(crate) const SETTINGS: &[(&str, &str)] = &[(
+pub const SETTINGS: &[(&str, &str)] = &[(
     "CVM_CLIENT_TIMEOUT",
     "milliseconds that a command or a UNIX socket may take to answer (0: the default, 30000)",
 )];
 
 /// The settings of clients that speak version 2.
-pub(crate) const V2_SETTINGS: &[(&str, &str)] = &[
+pub const V2_SETTINGS: &[(&str, &str)] = &[
     ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)"),
     ("CVM_LOOKUP_SECRET", "the secret to send to a module in lookup mode"),
     ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
 ];
 
 /// Asks with this request and the time-out of the settings.
-pub(crate) fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
+pub fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
     let timeout = environment::parsed(
         "CVM_CLIENT_TIMEOUT",
         "milliseconds from 0 (the default, 30000) to 4294967295",
@@ -39,7 +39,7 @@ pub(crate) fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply
 }
 
 /// Asks with version 2 whether a password is right, and splits the account.
-pub(crate) fn ask_for_password(
+pub fn ask_for_password(
     modules: &ModuleList,
     account: &[u8],
     domain: &[u8],
@@ -68,7 +68,7 @@ fn random_tag() -> Result<Vec<u8>, Stopped> {
 }
 
 /// Fills `bytes` from the system's generator.
-pub(crate) fn fill_with_random(mut bytes: &mut [u8]) -> Result<(), Stopped> {
+pub fn fill_with_random(mut bytes: &mut [u8]) -> Result<(), Stopped> {
     while !bytes.is_empty() {
         let count = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())
             .map_err(|error| Stopped::Io(format!("random generator: {error}")))?;

@@ -9,42 +9,57 @@ use cvm_core::Secret;
 
 /// A setting that is missing or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SettingError {
+pub enum SettingError {
+    /// It must be set and is not, or is empty.
     #[error("${name} is not set, expected {expected}")]
-    Missing { name: &'static str, expected: &'static str },
+    Missing {
+        /// The variable, without its dollar sign.
+        name: &'static str,
+        /// What it should hold, as a noun.
+        expected: &'static str,
+    },
+    /// It holds something else.
     #[error("${name} is {value:?}, expected {expected}")]
-    Wrong { name: &'static str, value: String, expected: &'static str },
+    Wrong {
+        /// The variable, without its dollar sign.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold, as a noun.
+        expected: &'static str,
+    },
 }
 
 impl SettingError {
-    pub(crate) fn wrong(name: &'static str, value: &[u8], expected: &'static str) -> Self {
+    /// Returns the error of a value that is not what was expected; bytes that are no UTF-8 are replaced.
+    pub fn wrong(name: &'static str, value: &[u8], expected: &'static str) -> Self {
         Self::Wrong { name, value: String::from_utf8_lossy(value).into_owned(), expected }
     }
 }
 
 /// Returns the bytes of a variable; an empty one is set.
-pub(crate) fn bytes(name: &str) -> Option<Vec<u8>> {
+pub fn bytes(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(name).map(OsString::into_vec)
 }
 
 /// Returns the bytes of a variable that is not empty.
-pub(crate) fn filled(name: &str) -> Option<Vec<u8>> {
+pub fn filled(name: &str) -> Option<Vec<u8>> {
     bytes(name).filter(|value| !value.is_empty())
 }
 
 /// Returns a path that must be set.
-pub(crate) fn path(name: &'static str, expected: &'static str) -> Result<PathBuf, SettingError> {
+pub fn path(name: &'static str, expected: &'static str) -> Result<PathBuf, SettingError> {
     let value = filled(name).ok_or(SettingError::Missing { name, expected })?;
     Ok(OsString::from_vec(value).into())
 }
 
 /// Returns a secret, perhaps an empty one.
-pub(crate) fn secret(name: &str) -> Option<Secret> {
+pub fn secret(name: &str) -> Option<Secret> {
     bytes(name).map(Secret::from_vec)
 }
 
 /// Reads a variable that is not empty.
-pub(crate) fn parsed<T>(
+pub fn parsed<T>(
     name: &'static str,
     expected: &'static str,
     parse: impl FnOnce(&[u8]) -> Option<T>,
@@ -54,13 +69,13 @@ pub(crate) fn parsed<T>(
 }
 
 /// Reads decimal digits, and nothing but digits.
-pub(crate) fn decimal<T: FromStr>(value: &[u8]) -> Option<T> {
+pub fn decimal<T: FromStr>(value: &[u8]) -> Option<T> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
 }
 
 /// Reads a time in milliseconds of up to 32 bits.
-pub(crate) fn milliseconds(value: &[u8]) -> Option<std::time::Duration> {
+pub fn milliseconds(value: &[u8]) -> Option<std::time::Duration> {
     decimal::<u32>(value).map(|milliseconds| std::time::Duration::from_millis(milliseconds.into()))
 }
 

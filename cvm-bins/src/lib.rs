@@ -2,15 +2,16 @@
 //! statuses. It holds no decision of the protocol; [`cvm_core`] does.
 
 mod access_log;
-mod asking;
-mod environment;
-mod program;
-mod serving;
 mod sockets;
 mod stop;
 
+// What a program is made of: also for the packages below this one.
+pub mod asking;
+pub mod environment;
+pub mod program;
+pub mod serving;
+
 pub mod pwfile;
 pub mod quickstart;
-
 pub mod testclient;
 pub mod unix;

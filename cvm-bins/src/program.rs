@@ -12,23 +12,26 @@ use cvm_core::wire::RequestError;
 use crate::environment::SettingError;
 
 /// What `--help` tells.
-pub(crate) struct Program {
+pub struct Program {
     /// What follows the name in the usage line.
-    pub(crate) arguments: &'static str,
+    pub arguments: &'static str,
     /// One sentence.
-    pub(crate) about: &'static str,
+    pub about: &'static str,
     /// The settings in the environment, and what they mean.
-    pub(crate) settings: &'static [(&'static str, &'static str)],
+    pub settings: &'static [(&'static str, &'static str)],
     /// Settings that more programs have.
-    pub(crate) more_settings: &'static [(&'static str, &'static str)],
+    pub more_settings: &'static [(&'static str, &'static str)],
 }
 
 /// Why a program ends without having done its work.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Stopped {
+pub enum Stopped {
     /// The arguments are not what the program takes.
     #[error("usage: {name} {arguments}", name = called_as())]
-    Usage { arguments: &'static str },
+    Usage {
+        /// What it does take.
+        arguments: &'static str,
+    },
     /// A module that cannot be served.
     #[error("{0}")]
     Module(#[from] ModuleError),
@@ -60,7 +63,7 @@ impl Stopped {
 
 impl Program {
     /// Answers `--help` and `--version`, or runs the program with its arguments and tells why it stopped.
-    pub(crate) fn run(&self, run: impl FnOnce(&[OsString]) -> Result<Code, Stopped>) -> ExitCode {
+    pub fn run(&self, run: impl FnOnce(&[OsString]) -> Result<Code, Stopped>) -> ExitCode {
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let text = match arguments.first().and_then(|first| first.to_str()) {
             Some("--help" | "-h") => self.to_string(),
@@ -79,7 +82,7 @@ impl Program {
     }
 
     /// The error of arguments that do not fit.
-    pub(crate) const fn usage(&self) -> Stopped {
+    pub const fn usage(&self) -> Stopped {
         Stopped::Usage { arguments: self.arguments }
     }
 }
@@ -98,14 +101,14 @@ impl fmt::Display for Program {
 }
 
 /// Returns the last part of the name that the program was called by.
-pub(crate) fn called_as() -> String {
+pub fn called_as() -> String {
     let name = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&name).file_name().map_or_else(|| OsStr::new("cvm").to_owned(), OsStr::to_owned);
     name.to_string_lossy().into_owned()
 }
 
 /// Writes one line to standard error, with the program's name in front.
-pub(crate) fn complain(message: &dyn fmt::Display) {
+pub fn complain(message: &dyn fmt::Display) {
     use std::io::Write;
     // In one piece, so that lines of several processes do not mix. Nobody is left to tell if that fails.
     let line = format!("{}: {message}\n", called_as());

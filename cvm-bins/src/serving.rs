@@ -22,10 +22,10 @@ use crate::sockets::{self, Ownership};
 use crate::stop;
 
 /// What a module takes as arguments.
-pub(crate) const ARGUMENTS: &str = "[cvm-local:PATH | cvm-udp:HOST:PORT]...";
+pub const ARGUMENTS: &str = "[cvm-local:PATH | cvm-udp:HOST:PORT]...";
 
 /// The settings that every module has.
-pub(crate) const SETTINGS: &[(&str, &str)] = &[
+pub const SETTINGS: &[(&str, &str)] = &[
     ("CVM_LOOKUP_SECRET", "give facts without a password to whoever knows this secret (empty: to everybody)"),
     (
         "CVM_IO_TIMEOUT",
@@ -38,7 +38,7 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// Runs a module: `serve` reads its settings and makes what answers as a server, `once` what answers one request.
-pub(crate) fn run<M: Module + 'static, O: Module + 'static>(
+pub fn run<M: Module + 'static, O: Module + 'static>(
     program: &Program,
     arguments: &[OsString],
     serve: impl FnOnce(Notices) -> Result<M, SettingError>,
