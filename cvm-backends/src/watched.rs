@@ -108,6 +108,12 @@ impl<T> Watched<T> {
         }
     }
 
+    /// Reads the file again, whether or not it has changed.
+    pub(crate) fn reload(&self) {
+        self.noticed.fetch_add(1, Ordering::AcqRel);
+        self.get();
+    }
+
     /// Tells whether [`get`](Self::get) reads the file first, or waits for somebody who does.
     pub(crate) fn is_due(&self) -> bool {
         self.handled.load(Ordering::Acquire) < self.noticed.load(Ordering::Acquire)

@@ -28,6 +28,7 @@ pub(crate) struct AccessLog(Arc<Shared>);
 
 struct Shared {
     output: File,
+    has_answers: bool,
     waiting: Mutex<Waiting>,
     left_over: Condvar,
 }
@@ -43,9 +44,10 @@ struct Waiting {
 }
 
 impl AccessLog {
-    pub(crate) fn new(output: BorrowedFd<'_>) -> io::Result<Self> {
+    /// Makes a log of start, stop and, if `has_answers`, of each answer.
+    pub(crate) fn new(output: BorrowedFd<'_>, has_answers: bool) -> io::Result<Self> {
         let output = File::from(output.try_clone_to_owned()?);
-        Ok(Self(Arc::new(Shared { output, waiting: Mutex::default(), left_over: Condvar::new() })))
+        Ok(Self(Arc::new(Shared { output, has_answers, waiting: Mutex::default(), left_over: Condvar::new() })))
     }
 
     /// Writes one line that is not about an answer.
@@ -65,6 +67,9 @@ impl AccessLog {
 
 impl Observer for AccessLog {
     fn answered(&self, answered: &Answered<'_>) {
+        if !self.0.has_answers {
+            return;
+        }
         let mut line = [0; PIECE];
         let length = format(answered, &mut line);
         self.0.waiting().push(&line[..length]);
@@ -234,7 +239,7 @@ mod tests {
 
     fn pipe_log() -> (AccessLog, File) {
         let (reader, writer) = io::pipe().unwrap();
-        let log = AccessLog::new(writer.as_fd()).unwrap();
+        let log = AccessLog::new(writer.as_fd(), true).unwrap();
         (log, File::from(std::os::fd::OwnedFd::from(reader)))
     }
 

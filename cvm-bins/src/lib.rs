@@ -2,6 +2,7 @@
 //! statuses. It holds no decision of the protocol; [`cvm_core`] does.
 
 mod access_log;
+mod runtime;
 mod sockets;
 mod stop;
 

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cvm_backends::Notices;
 use cvm_core::answer::{Answer, Answerer};
@@ -13,16 +12,17 @@ use cvm_core::client::Endpoint;
 use cvm_core::module::{Module, Temporary};
 use cvm_core::observe::Observer;
 use cvm_core::{Code, Policy};
-use cvm_io_blocking::{command, server};
+use cvm_io_blocking::command;
 
 use crate::access_log::AccessLog;
 use crate::environment::{self, SettingError};
 use crate::program::{Program, Stopped, complain};
+use crate::runtime::{self, Runtime};
 use crate::sockets::{self, Ownership};
-use crate::stop;
+use crate::stop::Signals;
 
 /// What a module takes as arguments.
-pub const ARGUMENTS: &str = "[cvm-local:PATH | cvm-udp:HOST:PORT]...";
+pub const ARGUMENTS: &str = "[--runtime mio|blocking] [cvm-local:PATH | cvm-udp:HOST:PORT]...";
 
 /// The settings that every module has.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -32,6 +32,15 @@ pub const SETTINGS: &[(&str, &str)] = &[
         "milliseconds that a connection may take for its input, and for its output (0: the default, 1000)",
     ),
     ("CVM_LOCAL_TIMEOUT", "the older name of CVM_IO_TIMEOUT"),
+    ("CVM_RUNTIME", "what serves the sockets: mio (the default), or blocking, a thread for each request"),
+    ("CVM_THREADS", "mio: event loops, each with a thread of its own (the number of cores)"),
+    ("CVM_CPU_WORKERS", "mio: threads that verify hashed passwords (the number of cores)"),
+    ("CVM_WAIT_WORKERS", "mio: threads that wait for databases, name services and other modules (16)"),
+    ("CVM_QUEUE", "mio: requests that may wait for either kind of threads, more are answered with code 4 (1024)"),
+    ("CVM_MAX_CONNECTIONS", "mio: connections at a time, beyond it the oldest idle one is closed (4096)"),
+    ("CVM_RECEIVE_BUFFER", "bytes that a UDP socket holds for us; only root may exceed the system's limit (8388608)"),
+    ("CVM_SEND_BUFFER", "bytes that a UDP socket holds for its peers, up to the system's limit (2097152)"),
+    ("CVM_LOG", "none: no line for each answer on standard output"),
     ("CVM_SOCKET_MODE", "octal mode of UNIX sockets (777)"),
     ("CVM_SOCKET_OWNER", "owner of UNIX sockets: a number, or a name, which sets its primary group too"),
     ("CVM_SOCKET_GROUP", "group of UNIX sockets: a number or a name"),
@@ -45,15 +54,17 @@ pub fn run<M: Module + 'static, O: Module + 'static>(
     once: impl FnOnce(Notices) -> Result<O, SettingError>,
 ) -> Result<Code, Stopped> {
     let notices = Notices::new(|text| complain(&text));
-    if arguments.is_empty() {
+    let (runtime, endpoints) = Runtime::cut_off(arguments).ok_or_else(|| program.usage())?;
+    if endpoints.is_empty() {
         return answer_one(|| once(notices).map(|module| answerer(module, ())));
     }
-    let endpoints = endpoints(program, arguments)?;
-    let options = options()?;
+    let endpoints = parse_endpoints(program, endpoints)?;
+    let runtime = runtime::Settings::from_environment(runtime)?;
     let ownership = Ownership::from_environment()?;
-    let log = AccessLog::new(io::stdout().as_fd()).map_err(|error| Stopped::Io(format!("standard output: {error}")))?;
+    let log = AccessLog::new(io::stdout().as_fd(), has_access_log()?)
+        .map_err(|error| Stopped::Io(format!("standard output: {error}")))?;
     let answer = answerer(serve(notices)?, log.clone());
-    serve_endpoints(&endpoints, ownership, &answer, options, &log)
+    serve_endpoints(&endpoints, ownership, &answer, runtime, &log)
 }
 
 /// Reads the request before anything else: some clients hang if a module ends without reading.
@@ -75,22 +86,22 @@ fn serve_endpoints(
     endpoints: &[Endpoint],
     ownership: Ownership,
     answer: &Arc<dyn Answer>,
-    options: server::Options,
+    runtime: runtime::Settings,
     log: &AccessLog,
 ) -> Result<Code, Stopped> {
     let failed = |what| move |error: io::Error| Stopped::Io(format!("cannot {what}: {error}"));
     // Before the sockets, so that no signal leaves one behind.
-    let stop = stop::on_signals().map_err(failed("listen for signals"))?;
-    let (sockets, files) = sockets::open(endpoints, ownership)?;
+    let signals = Signals::listen().map_err(failed("listen for signals"))?;
+    let (sockets, files) = sockets::open(endpoints, ownership, runtime.udp())?;
     log.say("Starting.");
-    server::serve(sockets, answer, options, stop.as_fd()).map_err(failed("start serving"))?;
+    runtime.serve(sockets, answer, &signals).map_err(failed("serve"))?;
     drop(files);
     log.say("Stopping.");
     log.finish();
     Ok(Code::SUCCESS)
 }
 
-fn endpoints(program: &Program, arguments: &[OsString]) -> Result<Vec<Endpoint>, Stopped> {
+fn parse_endpoints(program: &Program, arguments: &[OsString]) -> Result<Vec<Endpoint>, Stopped> {
     let mut endpoints = Vec::new();
     for argument in arguments {
         match Endpoint::parse(argument.as_bytes())? {
@@ -101,22 +112,15 @@ fn endpoints(program: &Program, arguments: &[OsString]) -> Result<Vec<Endpoint>,
     Ok(endpoints)
 }
 
+fn has_access_log() -> Result<bool, SettingError> {
+    let none = environment::parsed("CVM_LOG", "none, or nothing", |value| (value == b"none").then_some(()))?;
+    Ok(none.is_none())
+}
+
 fn answerer(module: impl Module + 'static, observer: impl Observer + 'static) -> Arc<dyn Answer> {
     let policy = match environment::secret("CVM_LOOKUP_SECRET") {
         Some(secret) => Policy::Lookup { secret },
         None => Policy::Authenticate,
     };
     Arc::new(Answerer::new(module, policy, observer))
-}
-
-fn options() -> Result<server::Options, SettingError> {
-    let expected = "milliseconds from 0 (the default, 1000) to 4294967295";
-    let older = || environment::parsed("CVM_LOCAL_TIMEOUT", expected, environment::milliseconds);
-    let given = match environment::parsed("CVM_IO_TIMEOUT", expected, environment::milliseconds)? {
-        None => older()?,
-        given => given,
-    };
-    let default = server::Options::default();
-    let io_timeout = given.filter(|given| *given > Duration::ZERO).unwrap_or(default.io_timeout);
-    Ok(server::Options { io_timeout, ..default })
 }

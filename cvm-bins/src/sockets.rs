@@ -10,7 +10,6 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use cvm_core::client::Endpoint;
-use cvm_io_blocking::server::Sockets;
 use nix::unistd::{Group, User};
 use rustix::fs::{Gid, Mode, Uid, chmod, chown};
 use rustix::io::Errno;
@@ -24,6 +23,10 @@ use crate::program::Stopped;
 
 /// The connections that may wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 1024;
+
+/// What UDP sockets hold for a server that is busy, in bytes; the system may allow less.
+const RECEIVE_BUFFER: usize = 8 << 20;
+const SEND_BUFFER: usize = 2 << 20;
 
 /// Mode and owner of the UNIX sockets.
 #[derive(Clone, Copy, Debug)]
@@ -94,8 +97,40 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// Binds a socket for each endpoint; all or none.
-pub(crate) fn open(endpoints: &[Endpoint], ownership: Ownership) -> Result<(Sockets, Files), Stopped> {
+/// How the UDP sockets are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UdpOptions {
+    /// How many sockets share each address.
+    siblings: usize,
+    receive_buffer: usize,
+    send_buffer: usize,
+}
+
+impl UdpOptions {
+    /// Reads `$CVM_RECEIVE_BUFFER` and `$CVM_SEND_BUFFER`.
+    pub(crate) fn from_environment(siblings: usize) -> Result<Self, SettingError> {
+        let size = |name, default| {
+            let given = environment::parsed(name, "a number of bytes up to 1073741823", |value| {
+                environment::decimal::<usize>(value).filter(|size| *size < 1 << 30)
+            });
+            given.map(|given| given.filter(|size| *size > 0).unwrap_or(default))
+        };
+        let receive_buffer = size("CVM_RECEIVE_BUFFER", RECEIVE_BUFFER)?;
+        let send_buffer = size("CVM_SEND_BUFFER", SEND_BUFFER)?;
+        Ok(Self { siblings, receive_buffer, send_buffer })
+    }
+}
+
+/// Sockets that are bound and ready to be served.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) locals: Vec<UnixListener>,
+    /// By address.
+    pub(crate) udps: Vec<Vec<UdpSocket>>,
+}
+
+/// Binds sockets for each endpoint; all or none.
+pub(crate) fn open(endpoints: &[Endpoint], ownership: Ownership, udp: UdpOptions) -> Result<(Sockets, Files), Stopped> {
     let (mut sockets, mut files) = (Sockets::default(), Files::default());
     for (index, endpoint) in endpoints.iter().enumerate() {
         let opened = match endpoint {
@@ -105,7 +140,7 @@ pub(crate) fn open(endpoints: &[Endpoint], ownership: Ownership) -> Result<(Sock
                 let path = Path::new(OsStr::from_bytes(path));
                 open_local(path, ownership, &mut files).map(|listener| sockets.locals.push(listener))
             }
-            Endpoint::Udp { host, port } => open_udp(host, *port).map(|mut udps| sockets.udps.append(&mut udps)),
+            Endpoint::Udp { host, port } => open_udp(host, *port, udp).map(|mut udps| sockets.udps.append(&mut udps)),
         };
         opened.map_err(|refused| Stopped::Io(format!("{endpoint}: {refused}")))?;
     }
@@ -173,12 +208,12 @@ fn clear_the_way(path: &Path, address: &SocketAddrUnix) -> Result<(), Refused> {
 }
 
 /// Binds every address of the host that this machine has, and at least one.
-fn open_udp(host: &str, port: u16) -> Result<Vec<UdpSocket>, Refused> {
+fn open_udp(host: &str, port: u16, options: UdpOptions) -> Result<Vec<Vec<UdpSocket>>, Refused> {
     let mut sockets = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses(host, port).map_err(cannot("find the host"))? {
-        match bind_udp(address) {
-            Ok(socket) => sockets.push(socket),
+        match bind_udps(address, options) {
+            Ok(siblings) => sockets.push(siblings),
             Err(error @ (Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT)) => last = error.into(),
             Err(error) => return Err(cannot("bind the socket")(error)),
         }
@@ -201,15 +236,36 @@ fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-fn bind_udp(address: SocketAddr) -> Result<UdpSocket, Errno> {
+/// Binds the sockets that share an address, which nobody else serves.
+fn bind_udps(address: SocketAddr, options: UdpOptions) -> Result<Vec<UdpSocket>, Errno> {
+    // The first one is bound alone, so that a port that somebody serves is refused even if he would share it.
+    let first = udp_socket(address, options)?;
+    bind(&first, &address)?;
+    let mut siblings = vec![first];
+    if options.siblings > 1 {
+        sockopt::set_socket_reuseport(&siblings[0], true)?;
+    }
+    while siblings.len() < options.siblings {
+        let next = udp_socket(address, options)?;
+        sockopt::set_socket_reuseport(&next, true)?;
+        bind(&next, &address)?;
+        siblings.push(next);
+    }
+    Ok(siblings.into_iter().map(UdpSocket::from).collect())
+}
+
+fn udp_socket(address: SocketAddr, options: UdpOptions) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     if address.is_ipv6() {
         // `[::]` leaves IPv4 to whoever wants it.
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    bind(&socket, &address)?;
-    Ok(socket.into())
+    // Only root may have more than the system's limit; smaller buffers are no reason not to serve.
+    let _ = sockopt::set_socket_recv_buffer_size_force(&socket, options.receive_buffer)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(&socket, options.receive_buffer));
+    let _ = sockopt::set_socket_send_buffer_size(&socket, options.send_buffer);
+    Ok(socket)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT make a descriptor readable, SIGHUP and SIGCHLD do nothing.
+//! Signals: SIGTERM and SIGINT ask to stop, SIGHUP to read files again, SIGCHLD does nothing.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -8,15 +8,24 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
 
-/// Returns a descriptor that becomes readable, and stays so, when the process is asked to end.
-///
-/// Files are looked at before each request anyway, so SIGHUP has nothing to do; left alone it would end the process.
-pub(crate) fn on_signals() -> io::Result<UnixStream> {
-    let (stop, tell) = UnixStream::pair()?;
-    pipe::register(SIGTERM, tell.try_clone()?)?;
-    pipe::register(SIGINT, tell)?;
-    flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
-    Ok(stop)
+/// Descriptors that become readable when a signal has come.
+pub(crate) struct Signals {
+    /// The process is asked to end; stays readable.
+    pub(crate) stop: UnixStream,
+    /// Files are to be read again.
+    pub(crate) reload: UnixStream,
+}
+
+impl Signals {
+    /// Listens for signals from now on.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let (stop, tell_stop) = UnixStream::pair()?;
+        pipe::register(SIGTERM, tell_stop.try_clone()?)?;
+        pipe::register(SIGINT, tell_stop)?;
+        let (reload, tell_reload) = UnixStream::pair()?;
+        pipe::register(SIGHUP, tell_reload)?;
+        Ok(Self { stop, reload })
+    }
 }
 
 /// Makes sure that the exit statuses of children can be had: a parent that ignores SIGCHLD hands that down.

@@ -34,6 +34,9 @@ pub trait Answer: Send + Sync {
     /// Lets the module look whether its files have changed.
     fn refresh(&self);
 
+    /// Lets the module read its files again, changed or not; may block.
+    fn reload(&self);
+
     /// Answers one packet of up to 513 bytes (more than 512 are malformed) into `out`.
     fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome;
 
@@ -94,6 +97,10 @@ impl<M: Module, O: Observer> Answerer<M, O> {
 impl<M: Module, O: Observer> Answer for Answerer<M, O> {
     fn refresh(&self) {
         self.module.refresh();
+    }
+
+    fn reload(&self) {
+        self.module.reload();
     }
 
     fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome {

@@ -85,6 +85,11 @@ pub trait Module: Send + Sync {
     /// Called once a round of requests, after they were received and before they are answered: the place to look
     /// whether a file has changed.
     fn refresh(&self) {}
+
+    /// Called when the administrator asks that files be read again, changed or not; may block.
+    fn reload(&self) {
+        self.refresh();
+    }
 }
 
 /// What a look-up found.

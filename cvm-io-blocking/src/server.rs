@@ -24,6 +24,15 @@ pub struct Sockets {
     pub udps: Vec<UdpSocket>,
 }
 
+/// Descriptors that become readable when something is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Signals<'a> {
+    /// Time to stop; stays readable.
+    pub stop: BorrowedFd<'a>,
+    /// Time to read files again; what is in it is read and thrown away.
+    pub reload: BorrowedFd<'a>,
+}
+
 /// What a server allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -41,7 +50,7 @@ impl Default for Options {
     }
 }
 
-/// Serves the sockets until `stop` becomes readable, then finishes what is in hand.
+/// Serves the sockets until `signals.stop` becomes readable, then finishes what is in hand.
 ///
 /// What is in hand gets twice the I/O time-out, once for input and once for output; threads that need longer are left
 /// behind.
@@ -49,7 +58,8 @@ impl Default for Options {
 /// # Errors
 ///
 /// What setting up the sockets or starting the first thread of each fails with.
-pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, stop: BorrowedFd<'_>) -> io::Result<()> {
+pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, signals: Signals<'_>) -> io::Result<()> {
+    let stop = signals.stop;
     let mut crews: Vec<Box<dyn FnOnce(Instant)>> = Vec::new();
     for listener in sockets.locals {
         crews.push(start(Connections::new(listener, Arc::clone(answer), options.io_timeout), options, stop)?);
@@ -57,12 +67,23 @@ pub fn serve(sockets: Sockets, answer: &Arc<dyn Answer>, options: Options, stop:
     for socket in sockets.udps {
         crews.push(start(Datagrams::new(socket, Arc::clone(answer))?, options, stop)?);
     }
-    ready::wait(&mut [PollFd::from_borrowed_fd(stop, PollFlags::IN)], None)?;
+    while !wait(signals)? {
+        // What is left in it only makes for one reload more.
+        let _ = rustix::io::read(signals.reload, &mut [0_u8; 512]);
+        answer.reload();
+    }
     let deadline = ready::deadline(options.io_timeout.saturating_mul(2));
     for crew in crews {
         crew(deadline);
     }
     Ok(())
+}
+
+/// Waits for a signal; `true` if it is time to stop.
+fn wait(signals: Signals<'_>) -> io::Result<bool> {
+    let mut fds = [signals.stop, signals.reload].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    ready::wait(&mut fds, None)?;
+    Ok(!fds[0].revents().is_empty())
 }
 
 /// Starts a crew and returns how to wait for its end.

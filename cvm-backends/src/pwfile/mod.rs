@@ -115,6 +115,10 @@ impl Module for PwFile {
     fn refresh(&self) {
         self.file.refresh();
     }
+
+    fn reload(&self) {
+        self.file.reload();
+    }
 }
 
 impl Account {

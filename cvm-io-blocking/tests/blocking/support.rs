@@ -17,7 +17,7 @@ use cvm_core::module::{Lookup, Module, Temporary, Verdict};
 use cvm_core::observe::{Answered, Observer};
 use cvm_core::wire::{FactWriter, Request};
 use cvm_core::{Code, Policy, SecretRef, StandardFacts};
-use cvm_io_blocking::server::{Options, Sockets, serve};
+use cvm_io_blocking::server::{Options, Signals, Sockets, serve};
 use tempfile::TempDir;
 
 /// What a server gives a connection, and a client a module.
@@ -136,7 +136,11 @@ impl Server {
         let accounts = Accounts::default();
         let (begun, log) = (Arc::clone(&accounts.begun), Log::default());
         let answer = answer_of(accounts, log.clone());
-        let thread = thread::spawn(move || serve(sockets, &answer, options, stopped.as_fd()));
+        let thread = thread::spawn(move || {
+            // Nobody asks for files to be read again; a pipe without its writer would look as if somebody did.
+            let (reload, _kept) = UnixStream::pair()?;
+            serve(sockets, &answer, options, Signals { stop: stopped.as_fd(), reload: reload.as_fd() })
+        });
         Self { stop, thread: Some(thread), path, udp: address, begun, log, _directory: directory }
     }
 

@@ -1,0 +1,188 @@
+//! What serves the sockets: a driver and its settings.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cvm_core::answer::Answer;
+use cvm_io_blocking::server as blocking;
+use cvm_io_mio::Counts;
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+use crate::environment::{self, SettingError};
+use crate::program::complain;
+use crate::sockets::{Sockets, UdpOptions};
+use crate::stop::Signals;
+
+/// The descriptors that a server needs beside those of its connections.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// The largest number of threads, connections or requests that can be asked for.
+const NUMBER_MAX: usize = 1_000_000;
+
+/// A driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Mio,
+    Blocking,
+}
+
+impl Runtime {
+    /// Cuts `--runtime NAME` off the arguments; `None` if there is no such driver.
+    pub(crate) fn cut_off(arguments: &[OsString]) -> Option<(Option<Self>, &[OsString])> {
+        let (first, rest) = match arguments.split_first() {
+            Some((first, rest)) if first.as_bytes().starts_with(b"--runtime") => (first.as_bytes(), rest),
+            _ => return Some((None, arguments)),
+        };
+        let (name, rest) = match first.strip_prefix(b"--runtime=") {
+            Some(name) => (name, rest),
+            None if first == b"--runtime" => rest.split_first().map(|(name, rest)| (name.as_bytes(), rest))?,
+            None => return None,
+        };
+        Some((Some(Self::named(name)?), rest))
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"mio" => Some(Self::Mio),
+            b"blocking" => Some(Self::Blocking),
+            _ => None,
+        }
+    }
+}
+
+/// A driver, and what it allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    runtime: Runtime,
+    mio: cvm_io_mio::Options,
+    udp: UdpOptions,
+}
+
+impl Settings {
+    /// Reads the settings; an argument wins over `$CVM_RUNTIME`.
+    pub(crate) fn from_environment(chosen: Option<Runtime>) -> Result<Self, SettingError> {
+        let set = environment::parsed("CVM_RUNTIME", "mio or blocking", Runtime::named)?;
+        let runtime = chosen.or(set).unwrap_or(Runtime::Mio);
+        let mio = mio_options()?;
+        let siblings = if runtime == Runtime::Mio { mio.threads } else { 1 };
+        Ok(Self { runtime, mio, udp: UdpOptions::from_environment(siblings)? })
+    }
+
+    pub(crate) const fn udp(&self) -> UdpOptions {
+        self.udp
+    }
+
+    /// Serves until a signal says to stop.
+    pub(crate) fn serve(self, sockets: Sockets, answer: &Arc<dyn Answer>, signals: &Signals) -> io::Result<()> {
+        let (stop, reload) = (signals.stop.as_fd(), signals.reload.as_fd());
+        match self.runtime {
+            Runtime::Mio => {
+                allow_descriptors(self.mio.max_connections);
+                let sockets = cvm_io_mio::Sockets { locals: sockets.locals, udps: sockets.udps };
+                let signals = cvm_io_mio::Signals { stop, reload };
+                cvm_io_mio::serve(sockets, answer, self.mio, signals, |counts| complain(&told(counts)))
+            }
+            Runtime::Blocking => {
+                let udps = sockets.udps.into_iter().flatten().collect();
+                let sockets = blocking::Sockets { locals: sockets.locals, udps };
+                let options = blocking::Options { io_timeout: self.mio.io_timeout, ..blocking::Options::default() };
+                blocking::serve(sockets, answer, options, blocking::Signals { stop, reload })
+            }
+        }
+    }
+}
+
+fn mio_options() -> Result<cvm_io_mio::Options, SettingError> {
+    let default = cvm_io_mio::Options::default();
+    Ok(cvm_io_mio::Options {
+        io_timeout: io_timeout()?.unwrap_or(default.io_timeout),
+        threads: number("CVM_THREADS", default.threads)?,
+        cpu_workers: number("CVM_CPU_WORKERS", default.cpu_workers)?,
+        wait_workers: number("CVM_WAIT_WORKERS", default.wait_workers)?,
+        queue: number("CVM_QUEUE", default.queue)?,
+        max_connections: number("CVM_MAX_CONNECTIONS", default.max_connections)?,
+    })
+}
+
+/// Reads a number; 0 is the default.
+fn number(name: &'static str, default: usize) -> Result<usize, SettingError> {
+    let parse = |value: &[u8]| environment::decimal::<usize>(value).filter(|number| *number <= NUMBER_MAX);
+    let given = environment::parsed(name, "a number from 0 (the default) to 1000000", parse)?;
+    Ok(given.filter(|given| *given > 0).unwrap_or(default))
+}
+
+fn io_timeout() -> Result<Option<Duration>, SettingError> {
+    let expected = "milliseconds from 0 (the default, 1000) to 4294967295";
+    let read = |name| environment::parsed(name, expected, environment::milliseconds);
+    let given = match read("CVM_IO_TIMEOUT")? {
+        None => read("CVM_LOCAL_TIMEOUT")?,
+        given => given,
+    };
+    Ok(given.filter(|given| *given > Duration::ZERO))
+}
+
+/// Raises the limit of descriptors to fit so many connections, as far as the system lets us: with fewer, accepting
+/// pauses.
+fn allow_descriptors(connections: usize) {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = (connections as u64).saturating_add(OTHER_DESCRIPTORS);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// Says in one line what has happened since the start.
+fn told(counts: Counts) -> String {
+    let Counts { dropped, refused, resent, expired, evicted } = counts;
+    let kinds = [
+        (dropped, "datagrams dropped by the kernel"),
+        (refused, "requests refused because the queue was full"),
+        (resent, "datagrams passed over that were sent again"),
+        (expired, "requests dropped that waited too long"),
+        (evicted, "connections closed to make room"),
+    ];
+    let kinds: Vec<_> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    format!("since the start: {}", kinds.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut_off(arguments: &[&str]) -> Option<(Option<Runtime>, Vec<String>)> {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        let (runtime, rest) = Runtime::cut_off(&arguments)?;
+        Some((runtime, rest.iter().map(|argument| argument.to_string_lossy().into_owned()).collect()))
+    }
+
+    #[test]
+    fn a_runtime_stands_before_the_endpoints() {
+        let rest = vec!["cvm-local:/x".to_owned()];
+        assert_eq!(cut_off(&["cvm-local:/x"]), Some((None, rest.clone())));
+        assert_eq!(cut_off(&["--runtime", "mio", "cvm-local:/x"]), Some((Some(Runtime::Mio), rest.clone())));
+        assert_eq!(cut_off(&["--runtime=blocking", "cvm-local:/x"]), Some((Some(Runtime::Blocking), rest)));
+        assert_eq!(cut_off(&[]), Some((None, Vec::new())));
+    }
+
+    #[test]
+    fn an_unknown_runtime_is_a_mistake() {
+        for wrong in [&["--runtime"][..], &["--runtime", "tokio"], &["--runtime="], &["--runtimes", "mio"]] {
+            assert_eq!(cut_off(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn counts_are_told_in_one_line() {
+        let counts = Counts { dropped: 3, evicted: 1, ..Counts::default() };
+        assert_eq!(
+            told(counts),
+            "since the start: 3 datagrams dropped by the kernel, 1 connections closed to make room"
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! One loop: its sockets, and what a turn does in which order.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cvm_core::answer::Answer;
+use cvm_core::module::Cost;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+
+use crate::connections::{self, ConnectionId, Connections};
+use crate::datagrams::{self, Datagrams};
+use crate::pool::{Job, Mailbox, Origin, Pools};
+use crate::tally::Tally;
+
+/// The events that one turn takes; others come with the next.
+const EVENTS: usize = 256;
+
+/// How long to wait before trying again when a socket fails, mostly for lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(10);
+
+const WAKER: Token = Token(0);
+const STOP: Token = Token(1);
+const FIRST_LISTENER: usize = 1 << 16;
+const FIRST_DATAGRAMS: usize = 1 << 17;
+
+/// What one loop serves.
+#[derive(Default)]
+pub(crate) struct Share {
+    pub(crate) locals: Vec<UnixListener>,
+    pub(crate) udps: Vec<UdpSocket>,
+}
+
+/// What all loops have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) answer: Arc<dyn Answer>,
+    pub(crate) pools: Pools,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) connections: connections::Options,
+}
+
+pub(crate) struct EventLoop {
+    common: Common,
+    poll: Poll,
+    events: Events,
+    datagrams: Vec<Datagrams>,
+    connections: Connections,
+    mailbox: Arc<Mailbox>,
+    /// What the workers have answered.
+    done: VecDeque<Box<Job>>,
+    /// What they have not got yet.
+    for_cpu: VecDeque<Box<Job>>,
+    for_wait: VecDeque<Box<Job>>,
+    /// When to try sockets again that failed.
+    retry_at: Option<Instant>,
+    ending: Option<Ending>,
+    stop: OwnedFd,
+}
+
+/// The end of a loop, in two steps: then what waits for a worker is refused, then the loop ends in any case.
+#[derive(Clone, Copy)]
+struct Ending {
+    refuse_at: Instant,
+    end_at: Instant,
+}
+
+impl EventLoop {
+    /// Sets up a loop that ends when `stop` becomes readable.
+    pub(crate) fn new(share: Share, common: Common, stop: OwnedFd) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let mailbox = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
+        let datagrams: Vec<_> = share.udps.into_iter().map(Datagrams::new).collect::<io::Result<_>>()?;
+        let connections = Connections::new(share.locals, common.connections);
+        let event_loop = Self {
+            common,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            datagrams,
+            connections,
+            mailbox,
+            done: VecDeque::new(),
+            for_cpu: VecDeque::new(),
+            for_wait: VecDeque::new(),
+            retry_at: None,
+            ending: None,
+            stop,
+        };
+        event_loop.register()?;
+        Ok(event_loop)
+    }
+
+    fn register(&self) -> io::Result<()> {
+        let add = |fd: i32, token: usize, interest: Interest| {
+            self.poll.registry().register(&mut SourceFd(&fd), Token(token), interest)
+        };
+        add(self.stop.as_raw_fd(), STOP.0, Interest::READABLE)?;
+        for (index, listener) in self.connections.listeners().enumerate() {
+            add(listener.as_raw_fd(), FIRST_LISTENER + index, Interest::READABLE)?;
+        }
+        for (index, socket) in self.datagrams.iter().enumerate() {
+            let both = Interest::READABLE | Interest::WRITABLE;
+            add(socket.descriptor().as_raw_fd(), FIRST_DATAGRAMS + index, both)?;
+        }
+        Ok(())
+    }
+
+    /// Serves until it is time to stop and what is in hand is finished, or takes too long.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        while !self.is_over() {
+            self.wait()?;
+            self.turn();
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.ending.is_some_and(|ending| Instant::now() >= ending.end_at || self.is_idle())
+    }
+
+    /// Tells whether nothing is in hand.
+    fn is_idle(&self) -> bool {
+        self.connections.is_empty() && self.done.is_empty() && self.datagrams.iter().all(Datagrams::is_done)
+    }
+
+    /// Waits for events, unless there is work without.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = if self.has_work() { Some(Duration::ZERO) } else { self.time_left() };
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            polled => polled,
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.done.is_empty() || self.connections.has_work() || self.datagrams.iter().any(Datagrams::has_work)
+    }
+
+    /// Returns the time until the next deadline.
+    fn time_left(&self) -> Option<Duration> {
+        let (refuse_at, end_at) = self.ending.map(|ending| (ending.refuse_at, ending.end_at)).unzip();
+        let refuse_at = refuse_at.filter(|at| *at > Instant::now());
+        let deadlines = [self.connections.next_deadline(), self.retry_at, refuse_at, end_at];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// One round: receive, look at files, answer, log, send.
+    fn turn(&mut self) {
+        let now = Instant::now();
+        self.handle_events(now);
+        self.connections.expire(now);
+        self.retry(now);
+        self.receive(now);
+        self.answer(now);
+        self.hand_over(now);
+        self.take_results();
+        self.common.answer.end_round();
+        self.datagrams.iter_mut().for_each(Datagrams::send);
+        self.connections.send(self.poll.registry(), now);
+    }
+
+    fn handle_events(&mut self, now: Instant) {
+        let mut stop = false;
+        for event in &self.events {
+            let token = event.token();
+            match token.0 {
+                _ if token == WAKER => self.mailbox.empty(&mut self.done),
+                _ if token == STOP => stop = true,
+                _ if let Some(id) = ConnectionId::of(token) => {
+                    self.connections.handle(event, id, self.poll.registry());
+                }
+                token if token >= FIRST_DATAGRAMS => {
+                    if let Some(socket) = self.datagrams.get_mut(token - FIRST_DATAGRAMS) {
+                        socket.wake(event.is_readable() || event.is_error(), event.is_writable());
+                    }
+                }
+                token => self.connections.wake_listener(token - FIRST_LISTENER),
+            }
+        }
+        if stop {
+            self.begin_to_end(now);
+        }
+    }
+
+    fn begin_to_end(&mut self, now: Instant) {
+        if self.ending.is_some() {
+            return;
+        }
+        let timeout = self.common.connections.io_timeout;
+        let later = |time: Duration| now.checked_add(time).unwrap_or(now);
+        self.ending = Some(Ending { refuse_at: later(timeout), end_at: later(timeout.saturating_mul(2)) });
+        self.connections.close_listeners();
+    }
+
+    /// Tries again what failed a while ago.
+    fn retry(&mut self, now: Instant) {
+        if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
+            self.retry_at = None;
+            self.connections.wake_listeners();
+            self.datagrams.iter_mut().for_each(|socket| socket.is_readable = true);
+        }
+    }
+
+    fn receive(&mut self, now: Instant) {
+        if self.ending.is_some() {
+            self.datagrams.iter_mut().for_each(|socket| socket.is_readable = false);
+            return;
+        }
+        let Self { connections, datagrams, poll, common, .. } = self;
+        let mut failed = connections.accept(poll.registry(), now, &common.tally).is_err();
+        for socket in datagrams {
+            failed |= socket.receive().is_err();
+        }
+        if failed {
+            self.retry_at = now.checked_add(PAUSE);
+        }
+    }
+
+    fn answer(&mut self, now: Instant) {
+        if !self.connections.has_complete() && !self.datagrams.iter().any(Datagrams::has_received) {
+            return;
+        }
+        let Self { common, poll, mailbox, for_cpu, for_wait, .. } = self;
+        common.answer.refresh();
+        let mut defer = |cost, packet: &[u8], origin| {
+            let queue = if cost == Cost::Cpu { &mut *for_cpu } else { &mut *for_wait };
+            queue.push_back(Job::new(packet, origin, now, mailbox));
+        };
+        for (index, socket) in self.datagrams.iter_mut().enumerate() {
+            let resent = socket.answer(&*common.answer, |deferred| {
+                defer(deferred.cost, deferred.packet, deferred.origin(index));
+            });
+            common.tally.resent.add(resent);
+        }
+        self.connections.answer(&*common.answer, poll.registry(), |deferred| {
+            defer(deferred.cost, deferred.packet, Origin::Connection(deferred.id));
+        });
+    }
+
+    /// Gives the pools what they have room for, and refuses the rest at once.
+    fn hand_over(&mut self, now: Instant) {
+        let Self { common, for_cpu, for_wait, done, .. } = self;
+        common.pools.cpu.take(for_cpu);
+        common.pools.wait.take(for_wait);
+        common.tally.refused.add(for_cpu.len() + for_wait.len());
+        for mut job in for_cpu.drain(..).chain(for_wait.drain(..)) {
+            job.refuse(&*common.answer);
+            done.push_back(job);
+        }
+        if self.ending.is_some_and(|ending| ending.refuse_at <= now) {
+            common.pools.close();
+        }
+    }
+
+    /// Takes what the workers have answered, as far as there is room to send it.
+    fn take_results(&mut self) {
+        while let Some(job) = self.done.pop_front() {
+            match job.origin {
+                Origin::Connection(id) => self.connections.take_result(&job.answer, id),
+                Origin::Datagram { socket, .. } if !self.datagrams.get(socket).is_some_and(Datagrams::has_room) => {
+                    self.done.push_front(job);
+                    return;
+                }
+                Origin::Datagram { .. } => datagrams::deliver(&mut self.datagrams, &job),
+            }
+        }
+    }
+}

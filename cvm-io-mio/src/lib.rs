@@ -1,0 +1,23 @@
+//! The busy hub's server: drives [`cvm_core`] with edge-triggered epoll, through mio.
+//!
+//! [`serve`] runs one loop a thread. In a loop nothing waits: datagrams come and go in batches, a connection is a slot
+//! and a deadline, and what is not [`Cost::Inline`](cvm_core::module::Cost::Inline) goes to one of two bounded pools
+//! of niced threads, one for hashes and one for what waits for others. What a full pool has no room for is refused
+//! with code 4 at once.
+//!
+//! Each turn of a loop is one round: it receives, lets the module look at its files, answers, writes the log, sends.
+//!
+//! Nothing here reads the environment, installs a signal handler or binds a socket: the caller hands over ready-made
+//! sockets, what answers, and descriptors that become readable when it is time to stop or to read files again.
+
+mod batch;
+mod connections;
+mod datagrams;
+mod event_loop;
+mod pool;
+mod server;
+mod sys;
+mod tally;
+
+pub use server::{Options, Signals, Sockets, serve};
+pub use tally::Counts;
