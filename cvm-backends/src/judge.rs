@@ -1,7 +1,7 @@
 //! Judging a request against a stored password: what every module with stored passwords has in common.
 
 use cvm_core::challenge::ChallengeResponse;
-use cvm_core::module::Temporary;
+use cvm_core::module::{Cost, Temporary};
 use cvm_core::wire::Request;
 
 use crate::Notices;
@@ -35,6 +35,13 @@ impl Judge {
 
     pub(crate) const fn comparison(&self) -> Comparison {
         self.comparison
+    }
+
+    /// Says what [`matches`](Self::matches) with the same stored passwords costs.
+    pub(crate) fn cost<D: AsRef<[u8]>>(&self, stored: &[u8], decoy: impl FnOnce() -> Option<D>) -> Cost {
+        let cost_of = |stored: &[u8]| self.comparison.read(stored).ok().map(|stored| stored.cost());
+        let decoys = || decoy().and_then(|decoy| cost_of(decoy.as_ref()));
+        cost_of(stored).or_else(decoys).unwrap_or(Cost::Inline)
     }
 
     /// Tells whether the request's credentials match the stored password.

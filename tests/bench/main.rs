@@ -7,6 +7,7 @@ mod asker;
 mod command;
 mod crypt;
 mod hash;
+mod hub;
 mod lookup;
 mod measure;
 mod once;
@@ -39,6 +40,11 @@ struct Benchmark {
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "hash", about: "verification of each stored form, beside libcrypt's crypt_r", run: hash::run },
     Benchmark {
+        name: "hub",
+        about: "cvm-pwfile as a busy server beside raw loops and the original: UDP, hashes, both at once, local, overload",
+        run: hub::run,
+    },
+    Benchmark {
         name: "lookup",
         about: "cvm-pwfile with 10 to 1 000 000 accounts: requests, loading, memory, and a file replaced meanwhile",
         run: lookup::run,
@@ -59,6 +65,12 @@ const USAGE: &str = "usage: bench [--requests N] NAME...";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [limit, name, address] = arguments.as_slice()
+        && limit == "--limit"
+    {
+        hub::limits::run(name, address);
+        return ExitCode::SUCCESS;
+    }
     if arguments.iter().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
         print(USAGE);
         print("\nMeasures programs and their limits in turn and prints ratios. N is how many requests of each kind");

@@ -49,10 +49,15 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) fn start(settings: Settings<'_>) -> Self {
+        let port = free_port();
+        Self::start_program(&ours("cvm-pwfile"), &[&format!("cvm-udp:127.0.0.1:{port}")], port, settings)
+    }
+
+    /// Starts any program that says `Starting.` when it serves.
+    pub(crate) fn start_program(program: &str, arguments: &[&str], port: u16, settings: Settings<'_>) -> Self {
         let folder = Folder::new();
         let file = |name| File::create(folder.path(name)).map(Stdio::from).expect("a file for the log");
-        let port = free_port();
-        let mut command = process::command(&ours("cvm-pwfile"), &[&format!("cvm-udp:127.0.0.1:{port}")], settings);
+        let mut command = process::command(program, arguments, settings);
         command.stdin(Stdio::null()).stdout(file("log")).stderr(file("errors"));
         let running = {
             let _pinned = Pinned::to(Core::First);
@@ -60,7 +65,8 @@ impl Served {
         };
         let has_started = || folder.read("log").starts_with(b"Starting.\n");
         let started = eventually(START, || has_started() || running.has_ended()) && !running.has_ended();
-        assert!(started, "no server at port {port}: {}", String::from_utf8_lossy(&folder.read("errors")));
+        let errors = || String::from_utf8_lossy(&folder.read("errors")).into_owned();
+        assert!(started, "{program} {arguments:?} does not serve: {}", errors());
         Self { running, address: (Ipv4Addr::LOCALHOST, port).into(), _folder: folder }
     }
 
@@ -76,6 +82,15 @@ impl Served {
     /// The most bytes of memory that it has had.
     pub(crate) fn peak(&mut self) -> f64 {
         self.memory("VmHWM:")
+    }
+
+    /// The seconds of processor time that its threads have had.
+    pub(crate) fn busy(&mut self) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.running.child().id()));
+        let tasks = tasks.expect("the threads of a child can be listed").filter_map(Result::ok);
+        // Nanoseconds on a processor are the first number; a thread may just have ended.
+        let times = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
+        times.filter_map(|times| times.split(' ').next()?.parse::<f64>().ok()).sum::<f64>() / 1e9
     }
 
     fn memory(&mut self, line: &str) -> f64 {

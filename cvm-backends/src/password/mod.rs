@@ -160,6 +160,15 @@ impl<'s> Stored<'s> {
         }
     }
 
+    /// Says what a comparison with this one costs.
+    #[must_use]
+    pub const fn cost(&self) -> Cost {
+        match self.form {
+            Form::Plain(_) => Cost::Inline,
+            _ => Cost::Cpu,
+        }
+    }
+
     /// Tells whether a comparison takes some milliseconds at most, and not much memory.
     #[must_use]
     pub fn is_cheap(&self) -> bool {

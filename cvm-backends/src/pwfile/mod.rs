@@ -91,7 +91,7 @@ impl Module for PwFile {
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
-        let decoy = || account.decoy.and_then(|line| account.table.entry(line)).map(|entry| entry.password);
+        let decoy = || account.decoy_password();
         self.judge.matches(account.entry()?.password, decoy, request).map(Verdict::from_match)
     }
 
@@ -108,8 +108,8 @@ impl Module for PwFile {
         if self.file.is_due() { Cost::Wait } else { Cost::Inline }
     }
 
-    fn authenticate_cost(&self, _: &Account) -> Cost {
-        self.judge.comparison().cost()
+    fn authenticate_cost(&self, account: &Account) -> Cost {
+        account.entry().map_or(Cost::Inline, |entry| self.judge.cost(entry.password, || account.decoy_password()))
     }
 
     fn refresh(&self) {
@@ -124,6 +124,10 @@ impl Module for PwFile {
 impl Account {
     fn entry(&self) -> Result<Entry<'_>, Temporary> {
         self.table.entry(self.line).ok_or(Temporary::BAD_MODULE_DATA)
+    }
+
+    fn decoy_password(&self) -> Option<&[u8]> {
+        self.decoy.and_then(|line| self.table.entry(line)).map(|entry| entry.password)
     }
 }
 
