@@ -28,6 +28,8 @@ pub(crate) struct AccessLog(Arc<Shared>);
 
 struct Shared {
     output: File,
+    /// A regular file takes everything at once.
+    is_file: bool,
     has_answers: bool,
     waiting: Mutex<Waiting>,
     left_over: Condvar,
@@ -47,12 +49,19 @@ impl AccessLog {
     /// Makes a log of start, stop and, if `has_answers`, of each answer.
     pub(crate) fn new(output: BorrowedFd<'_>, has_answers: bool) -> io::Result<Self> {
         let output = File::from(output.try_clone_to_owned()?);
-        Ok(Self(Arc::new(Shared { output, has_answers, waiting: Mutex::default(), left_over: Condvar::new() })))
+        let is_file = output.metadata()?.is_file();
+        Ok(Self(Arc::new(Shared {
+            output,
+            is_file,
+            has_answers,
+            waiting: Mutex::default(),
+            left_over: Condvar::new(),
+        })))
     }
 
     /// Writes one line that is not about an answer.
     pub(crate) fn say(&self, line: &str) {
-        self.0.waiting().push(line.as_bytes());
+        self.0.waiting().push(|log| log.extend_from_slice(line.as_bytes()));
         self.end_round();
     }
 
@@ -70,9 +79,7 @@ impl Observer for AccessLog {
         if !self.0.has_answers {
             return;
         }
-        let mut line = [0; PIECE];
-        let length = format(answered, &mut line);
-        self.0.waiting().push(&line[..length]);
+        self.0.waiting().push(|line| write(answered, line));
     }
 
     fn end_round(&self) {
@@ -91,13 +98,14 @@ impl Observer for AccessLog {
 }
 
 impl Waiting {
-    fn push(&mut self, line: &[u8]) {
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.announce();
-        if self.lost > 0 || self.bytes.len() + line.len() >= BUFFER_MAX {
+        // Every line fits into a piece.
+        if self.lost > 0 || self.bytes.len() + PIECE > BUFFER_MAX {
             self.lost += 1;
             return;
         }
-        self.bytes.extend_from_slice(line);
+        write(&mut self.bytes);
         self.bytes.push(b'\n');
     }
 
@@ -141,7 +149,8 @@ impl Shared {
     /// Writes as long as that does not block, and returns how many bytes are left.
     fn write_what_fits(&self, waiting: &mut Waiting) -> usize {
         while !waiting.bytes.is_empty() && self.wait_until_writable(Duration::ZERO) {
-            match (&self.output).write(waiting.piece()) {
+            let piece = if self.is_file { &waiting.bytes } else { waiting.piece() };
+            match (&self.output).write(piece) {
                 Ok(count) => waiting.written(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Another process may have made the pipe non-blocking, or filled it meanwhile.
@@ -166,39 +175,43 @@ impl Shared {
     }
 
     fn wait_until_writable(&self, time: Duration) -> bool {
+        if self.is_file {
+            return true;
+        }
         let mut fds = [PollFd::from_borrowed_fd(self.output.as_fd(), PollFlags::OUT)];
         let time = Timespec::try_from(time).ok();
         matches!(poll(&mut fds, time.as_ref()), Ok(1))
     }
 }
 
-/// Writes `+ account@domain` into `line`, which every request fits into, and returns its length.
-fn format(answered: &Answered<'_>, line: &mut [u8]) -> usize {
-    let room = line.len();
-    let mut rest = &mut *line;
+/// Writes `+ account@domain`, which is shorter than a piece whatever the request.
+fn write(answered: &Answered<'_>, line: &mut Vec<u8>) {
     let kind = match answered.code {
-        code if code.is_success() => '+',
-        code if code.is_rejected() => '-',
-        _ => '?',
+        code if code.is_success() => b'+',
+        code if code.is_rejected() => b'-',
+        _ => b'?',
     };
-    let account = answered.account.unwrap_or_default();
-    let at = if answered.domain.is_some() { "@" } else { "" };
-    // A line that is full is cut, not an error.
-    let _ = write!(rest, "{kind} {}{at}{}", Escaped(account), Escaped(answered.domain.unwrap_or_default()));
-    room - rest.len()
+    line.extend_from_slice(&[kind, b' ']);
+    escape(answered.account.unwrap_or_default(), line);
+    if let Some(domain) = answered.domain {
+        line.push(b'@');
+        escape(domain, line);
+    }
 }
 
-/// A name that cannot forge a line: backslash and everything outside printable ASCII as `\xNN`.
-struct Escaped<'a>(&'a [u8]);
-
-impl std::fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use std::fmt::Write;
-        self.0.iter().try_for_each(|&byte| match byte {
-            b'\\' => f.write_str("\\x5c"),
-            b' '..=b'~' => f.write_char(char::from(byte)),
-            _ => write!(f, "\\x{byte:02x}"),
-        })
+/// Writes a name so that it cannot forge a line: backslash and everything outside printable ASCII as `\xNN`.
+fn escape(name: &[u8], line: &mut Vec<u8>) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    // Nearly all names are plain to their end.
+    if name.iter().all(is_plain) {
+        return line.extend_from_slice(name);
+    }
+    for byte in name {
+        match byte {
+            byte if is_plain(byte) => line.push(*byte),
+            // Writing to memory does not fail.
+            byte => drop(write!(line, "\\x{byte:02x}")),
+        }
     }
 }
 
@@ -208,9 +221,9 @@ mod tests {
     use cvm_core::Code;
 
     fn line(code: Code, account: Option<&[u8]>, domain: Option<&[u8]>) -> String {
-        let mut line = [0; PIECE];
-        let length = format(&Answered { code, account, domain }, &mut line);
-        String::from_utf8(line[..length].to_vec()).unwrap()
+        let mut line = Vec::new();
+        write(&Answered { code, account, domain }, &mut line);
+        String::from_utf8(line).unwrap()
     }
 
     #[test]

@@ -20,8 +20,9 @@ use slab::Slab;
 use crate::pool::answer_packet;
 use crate::tally::Tally;
 
-/// The connections that one turn takes from one listener at most.
-const ACCEPTS: usize = 64;
+/// The connections that one turn takes from one listener at most. It begins with one, so that a single client is
+/// answered before the next one is looked for, and doubles as long as there are more.
+const ACCEPTS_MAX: usize = 64;
 
 /// A connection by its slot, and by its number: slots are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ pub(crate) struct Options {
 struct Listener {
     socket: UnixListener,
     is_readable: bool,
+    accepts: usize,
 }
 
 struct Connection {
@@ -101,7 +103,8 @@ pub(crate) struct Deferred<'a> {
 
 impl Connections {
     pub(crate) fn new(listeners: Vec<UnixListener>, options: Options) -> Self {
-        let listeners = listeners.into_iter().map(|socket| Listener { socket, is_readable: true }).collect();
+        let listeners =
+            listeners.into_iter().map(|socket| Listener { socket, is_readable: true, accepts: 1 }).collect();
         Self {
             listeners,
             slots: Slab::new(),
@@ -163,10 +166,13 @@ impl Connections {
     /// Takes what waits at the listeners, up to a bound. An error is one that calls for a pause.
     pub(crate) fn accept(&mut self, registry: &Registry, now: Instant, tally: &Tally) -> io::Result<()> {
         for index in 0..self.listeners.len() {
-            for _ in 0..ACCEPTS {
-                if !self.may_accept() || !self.accept_one(index, registry, now, tally)? {
-                    break;
-                }
+            let accepts = self.listeners.get(index).map_or(0, |listener| listener.accepts);
+            let mut taken = 0;
+            while taken < accepts && self.may_accept() && self.accept_one(index, registry, now, tally)? {
+                taken += 1;
+            }
+            if let Some(listener) = self.listeners.get_mut(index) {
+                listener.accepts = if taken == accepts { (2 * accepts).min(ACCEPTS_MAX) } else { 1 };
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use cvm_core::answer::{Answer, Patience};
 use cvm_core::module::Cost;
 use cvm_core::wire::{Packet, is_refusal};
+use mio::Interest;
 
 use crate::batch::{Inbox, Outbox, WayBack};
 use crate::pool::{Job, Origin, answer_packet};
@@ -27,6 +28,8 @@ pub(crate) struct Datagrams {
     pub(crate) is_readable: bool,
     /// The socket takes no more answers until an event tells.
     is_stuck: bool,
+    /// Events tell when it does.
+    awaits_writable: bool,
 }
 
 /// A datagram that must not be answered in the loop.
@@ -53,6 +56,7 @@ impl Datagrams {
             hasher: RandomState::new(),
             is_readable: true,
             is_stuck: false,
+            awaits_writable: false,
         })
     }
 
@@ -132,6 +136,20 @@ impl Datagrams {
     pub(crate) fn send(&mut self) {
         if !self.outbox.is_empty() && !self.is_stuck {
             self.is_stuck = !self.outbox.send(self.socket.as_fd());
+        }
+    }
+
+    /// Asks for the events that are needed now, if they are not those that come.
+    pub(crate) fn change_interest(&mut self, reregister: impl FnOnce(Interest) -> io::Result<()>) {
+        if self.is_stuck == self.awaits_writable {
+            return;
+        }
+        let writable = self.is_stuck.then_some(Interest::WRITABLE);
+        let interest = writable.map_or(Interest::READABLE, |writable| Interest::READABLE | writable);
+        match reregister(interest) {
+            Ok(()) => self.awaits_writable = self.is_stuck,
+            // Without an event, the next turn tries to send.
+            Err(_) => self.is_stuck = false,
         }
     }
 

@@ -104,8 +104,7 @@ impl EventLoop {
             add(listener.as_raw_fd(), FIRST_LISTENER + index, Interest::READABLE)?;
         }
         for (index, socket) in self.datagrams.iter().enumerate() {
-            let both = Interest::READABLE | Interest::WRITABLE;
-            add(socket.descriptor().as_raw_fd(), FIRST_DATAGRAMS + index, both)?;
+            add(socket.descriptor().as_raw_fd(), FIRST_DATAGRAMS + index, Interest::READABLE)?;
         }
         Ok(())
     }
@@ -161,8 +160,18 @@ impl EventLoop {
         self.hand_over(now);
         self.take_results();
         self.common.answer.end_round();
-        self.datagrams.iter_mut().for_each(Datagrams::send);
+        self.send_datagrams();
         self.connections.send(self.poll.registry(), now);
+    }
+
+    /// Sends answers, and asks for events when a socket takes no more: only then, as every datagram that leaves would
+    /// be one.
+    fn send_datagrams(&mut self) {
+        for (index, socket) in self.datagrams.iter_mut().enumerate() {
+            socket.send();
+            let (fd, token) = (socket.descriptor().as_raw_fd(), Token(FIRST_DATAGRAMS + index));
+            socket.change_interest(|interest| self.poll.registry().reregister(&mut SourceFd(&fd), token, interest));
+        }
     }
 
     fn handle_events(&mut self, now: Instant) {

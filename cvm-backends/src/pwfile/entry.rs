@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use cvm_core::StandardFacts;
+use memchr::{memchr, memchr_iter};
 
 use crate::password::Comparison;
 
@@ -21,18 +22,64 @@ pub(super) struct Entry<'t> {
     pub(super) shell: &'t [u8],
 }
 
-impl<'t> Entry<'t> {
+/// Where the fields of an account are in its line: an [`Entry`] without its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// The positions of the colons, and the length of the line, which is bounded by [`LINE_MAX`].
+    colons: [u16; 6],
+    len: u16,
+    uid: u32,
+    gid: u32,
+}
+
+impl Layout {
     /// Reads a line as passwd(5) has it; the last field is what follows the sixth colon. A comment is none.
-    pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
-        if line.len() > LINE_MAX || line.contains(&0) || line.starts_with(b"#") {
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        if line.len() > LINE_MAX || line.starts_with(b"#") || memchr(0, line).is_some() {
             return None;
         }
-        let mut fields = line.splitn(7, |&byte| byte == b':');
-        let mut next = || fields.next();
-        let (name, password) = (next()?, next()?);
-        let (uid, gid) = (id(next()?)?, id(next()?)?);
-        let (gecos, directory, shell) = (next()?, next()?, next()?);
-        (!name.is_empty()).then_some(Self { name, password, uid, gid, gecos, directory, shell })
+        let mut found = memchr_iter(b':', line);
+        let mut colons = [0; 6];
+        for colon in &mut colons {
+            *colon = u16::try_from(found.next()?).ok()?;
+        }
+        let mut layout = Self { colons, len: u16::try_from(line.len()).ok()?, uid: 0, gid: 0 };
+        layout.uid = id(layout.field(2, line)?)?;
+        layout.gid = id(layout.field(3, line)?)?;
+        (colons[0] > 0).then_some(layout)
+    }
+
+    /// Returns the account of the line that this is the layout of.
+    pub(super) fn entry<'t>(&self, line: &'t [u8]) -> Option<Entry<'t>> {
+        let field = |index| self.field(index, line);
+        Some(Entry {
+            name: field(0)?,
+            password: field(1)?,
+            uid: self.uid,
+            gid: self.gid,
+            gecos: field(4)?,
+            directory: field(5)?,
+            shell: field(6)?,
+        })
+    }
+
+    /// Returns the length of the line.
+    pub(super) const fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Returns the field before this colon, or the last one.
+    fn field<'t>(&self, index: usize, line: &'t [u8]) -> Option<&'t [u8]> {
+        let start = index.checked_sub(1).map_or(Some(0), |before| Some(self.colons.get(before)? + 1))?;
+        let end = self.colons.get(index).unwrap_or(&self.len);
+        line.get(start.into()..(*end).into())
+    }
+}
+
+impl<'t> Entry<'t> {
+    /// Reads a line as passwd(5) has it; a comment is none.
+    pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
+        Layout::parse(line)?.entry(line)
     }
 
     /// The real name: the GECOS field up to its first comma.
@@ -68,13 +115,26 @@ pub(super) fn id(field: &[u8]) -> Option<u32> {
 /// How many lines behind its position are tried before a decoy is the first usable entry of the file.
 pub(super) const DECOY_LINES: usize = 16;
 
-/// Chooses the position in a file behind which the decoy for a name is: always the same one for a name, in every
-/// process that reads this version. The key is secret, but the same for all: the first usable stored password.
-pub(super) fn decoy_position(key: &[u8], name: &[u8], file_size: u64) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(key);
-    write_lowercase(&mut hasher, name);
-    hasher.finish().checked_rem(file_size).unwrap_or(0)
+/// Chooses the decoys of a version of a file.
+///
+/// A name always has the same one, in every process that reads this version. The key is secret, but the same for all:
+/// the first usable stored password.
+#[derive(Clone)]
+pub(super) struct DecoyKey(DefaultHasher);
+
+impl DecoyKey {
+    pub(super) fn new(key: &[u8]) -> Self {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(key);
+        Self(hasher)
+    }
+
+    /// Chooses the position in the file behind which the decoy for a name is.
+    pub(super) fn position(&self, name: &[u8], file_size: u64) -> u64 {
+        let mut hasher = self.0.clone();
+        write_lowercase(&mut hasher, name);
+        hasher.finish().checked_rem(file_size).unwrap_or(0)
+    }
 }
 
 /// Feeds a name to a hasher in lower case, without allocating.

@@ -18,7 +18,7 @@ use crate::Notices;
 use crate::judge::Judge;
 use crate::password::Comparison;
 use crate::watched::Watched;
-use entry::Entry;
+use entry::{Entry, Layout};
 use table::{Line, Table};
 
 pub use scan::{PwScan, ScannedAccount};
@@ -44,8 +44,8 @@ pub struct PwFile {
 #[derive(Clone, Debug)]
 pub struct Account {
     table: Arc<Table>,
-    line: Line,
-    decoy: Option<Line>,
+    line: (Line, Layout),
+    decoy: Option<(Line, Layout)>,
 }
 
 impl PwFile {
@@ -80,7 +80,7 @@ impl Module for PwFile {
         let table = self.file.get().ok_or(Temporary::IO)?;
         let name = request.account().unwrap_or_default();
         // An entry without a password is no account, not even for a look-up, as with the original.
-        let has_password = |line: &Line| table.entry(*line).is_some_and(|entry| !entry.password.is_empty());
+        let has_password = |line: &_| table.entry(*line).is_some_and(|entry| !entry.password.is_empty());
         let line = table.find(name).filter(has_password);
         // For known names too, so that the look-up takes as long.
         let decoy = table.decoy(name);

@@ -11,7 +11,7 @@ use cvm_core::wire::{FactWriter, Request};
 use zeroize::Zeroizing;
 
 use super::Options;
-use super::entry::{DECOY_LINES, Entry, decoy_position};
+use super::entry::{DECOY_LINES, DecoyKey, Entry};
 use crate::Notices;
 use crate::judge::Judge;
 use crate::notices::Once;
@@ -222,7 +222,7 @@ impl<'n> Scan<'n> {
             let Some(entry) = usable else {
                 return;
             };
-            let behind = decoy_position(entry.password, self.name, self.size);
+            let behind = DecoyKey::new(entry.password).position(self.name, self.size);
             self.first_usable = Some(Zeroizing::new(line.to_vec()));
             self.look_from = behind.saturating_add(1);
             if position < self.look_from {

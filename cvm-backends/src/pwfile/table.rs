@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use memchr::memchr;
 use zeroize::Zeroizing;
 
-use super::entry::{DECOY_LINES, Entry, LINE_MAX, decoy_position, write_lowercase};
+use super::entry::{DECOY_LINES, DecoyKey, Entry, LINE_MAX, Layout, write_lowercase};
 use crate::password::Comparison;
 
 /// A line of a table, by the position of its first byte.
@@ -19,8 +19,8 @@ pub(super) struct Table {
     bytes: Zeroizing<Vec<u8>>,
     index: Index,
     comparison: Comparison,
-    /// Where decoys come from if none is near.
-    first_usable: Option<Line>,
+    /// How decoys are chosen, and where they come from if none is near.
+    first_usable: Option<(DecoyKey, Line)>,
     malformed: Option<(usize, usize)>,
 }
 
@@ -40,24 +40,38 @@ impl Table {
     }
 
     /// Finds the first account of this name, whatever the case of its letters.
-    pub(super) fn find(&self, name: &[u8]) -> Option<Line> {
+    pub(super) fn find(&self, name: &[u8]) -> Option<(Line, Layout)> {
         match self.slot(name, self.index.hash(name)) {
-            Slot::Taken(line) => Some(line),
+            Slot::Taken(line) => self.account(line),
             Slot::Free(_) | Slot::Nowhere => None,
         }
     }
 
     fn slot(&self, name: &[u8], hash: u64) -> Slot {
-        let is_named = |line| self.entry(line).is_some_and(|entry| entry.name.eq_ignore_ascii_case(name));
+        // Only accounts are in the index.
+        let is_named = |line: Line| {
+            let rest = self.rest(line).and_then(|rest| rest.split_at_checked(name.len()));
+            rest.is_some_and(|(start, rest)| start.eq_ignore_ascii_case(name) && rest.starts_with(b":"))
+        };
         self.index.slot(hash, is_named)
     }
 
     /// Reads the account on a line.
-    pub(super) fn entry(&self, line: Line) -> Option<Entry<'_>> {
-        let start = usize::try_from(line.0).ok()?;
-        let rest = self.bytes.get(start..)?;
+    fn account(&self, line: Line) -> Option<(Line, Layout)> {
+        let rest = self.rest(line)?;
         let rest = rest.get(..=LINE_MAX).unwrap_or(rest);
-        Entry::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)
+        let layout = Layout::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)?;
+        Some((line, layout))
+    }
+
+    /// Returns what is on a line that was read.
+    pub(super) fn entry(&self, (line, layout): (Line, Layout)) -> Option<Entry<'_>> {
+        layout.entry(self.rest(line)?.get(..layout.len())?)
+    }
+
+    /// Returns the file from this line on.
+    fn rest(&self, line: Line) -> Option<&[u8]> {
+        self.bytes.get(usize::try_from(line.0).ok()?..)
     }
 
     /// Returns how many lines are malformed, and the number of the first.
@@ -66,28 +80,28 @@ impl Table {
     }
 
     /// Chooses the account that a name without one is authenticated against; `None` if no account can be.
-    pub(super) fn decoy(&self, name: &[u8]) -> Option<Line> {
-        let first = self.first_usable?;
-        let size = u64::try_from(self.bytes.len()).ok()?;
-        let position = decoy_position(self.entry(first)?.password, name, size);
-        Some(self.usable_after(usize::try_from(position).ok()?).unwrap_or(first))
+    pub(super) fn decoy(&self, name: &[u8]) -> Option<(Line, Layout)> {
+        let (key, first) = self.first_usable.as_ref()?;
+        let position = key.position(name, u64::try_from(self.bytes.len()).ok()?);
+        self.usable_after(usize::try_from(position).ok()?).or_else(|| self.account(*first))
     }
 
     /// Finds an account that can be authenticated against a few lines behind a position.
-    fn usable_after(&self, position: usize) -> Option<Line> {
+    fn usable_after(&self, position: usize) -> Option<(Line, Layout)> {
         let (_, mut start) = self.line_at(position)?;
         for _ in 0..DECOY_LINES {
             let (line, next) = self.line_at(start)?;
-            if self.is_usable(line) {
-                return Some(line);
+            let usable = self.account(line).filter(|account| self.is_usable(*account));
+            if usable.is_some() {
+                return usable;
             }
             start = next;
         }
         None
     }
 
-    fn is_usable(&self, line: Line) -> bool {
-        self.entry(line).is_some_and(|entry| entry.is_usable(self.comparison))
+    fn is_usable(&self, account: (Line, Layout)) -> bool {
+        self.entry(account).is_some_and(|entry| entry.is_usable(self.comparison))
     }
 
     /// Returns the line that begins at a position, and where the next one does; `None` at the end.
@@ -102,7 +116,7 @@ impl Table {
         if matches!(first, Some(b'\n' | b'#')) {
             return;
         }
-        let Some(entry) = self.entry(line) else {
+        let Some(entry) = self.account(line).and_then(|account| self.entry(account)) else {
             let (count, _) = self.malformed.get_or_insert((0, number));
             *count += 1;
             return;
@@ -110,7 +124,7 @@ impl Table {
         let hash = self.index.hash(entry.name);
         let slot = self.slot(entry.name, hash);
         if self.first_usable.is_none() && entry.is_usable(self.comparison) {
-            self.first_usable = Some(line);
+            self.first_usable = Some((DecoyKey::new(entry.password), line));
         }
         if let Slot::Free(free) = slot {
             self.index.fill(free, hash, line);

@@ -62,7 +62,7 @@ proptest! {
         pass.read(file.as_bytes(), chunk).unwrap();
         let (found, decoy) = pass.into_lines();
         let text = |line: Option<Zeroizing<Vec<u8>>>| line.map(|line| String::from_utf8(line.to_vec()).unwrap());
-        let told = |line: Option<Line>| line.map(|line| {
+        let told = |line: Option<(Line, Layout)>| line.map(|(line, _)| {
             let rest = &file[usize::try_from(line.0).unwrap()..];
             rest.split('\n').next().unwrap().to_owned()
         });
