@@ -15,6 +15,7 @@ mod output;
 mod processes;
 mod random;
 mod reload;
+mod soak;
 mod statistics;
 mod timing;
 
@@ -28,6 +29,8 @@ use output::print;
 struct Options {
     /// How many requests of each kind `timing` makes.
     requests: Option<usize>,
+    /// How long `soak` lasts.
+    minutes: Option<f64>,
 }
 
 /// A benchmark by its name.
@@ -55,13 +58,18 @@ const BENCHMARKS: &[Benchmark] = &[
         run: command::run,
     },
     Benchmark {
+        name: "soak",
+        about: "minutes of mixed load on one server: wrong answers, descriptors and memory over time",
+        run: soak::run,
+    },
+    Benchmark {
         name: "timing",
         about: "whether the time of a refusal tells accounts or secrets: Welch's t between kinds of requests",
         run: timing::run,
     },
 ];
 
-const USAGE: &str = "usage: bench [--requests N] NAME...";
+const USAGE: &str = "usage: bench [--requests N] [--minutes M] NAME...";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,7 +82,7 @@ fn main() -> ExitCode {
     if arguments.iter().any(|argument| matches!(argument.as_str(), "--help" | "-h")) {
         print(USAGE);
         print("\nMeasures programs and their limits in turn and prints ratios. N is how many requests of each kind");
-        print("`timing` makes. Without names the benchmarks are listed:\n");
+        print("`timing` makes, M how long `soak` lasts. Without names the benchmarks are listed:\n");
     }
     match parse(&arguments) {
         Err(mistake) => {
@@ -98,6 +106,11 @@ fn parse(arguments: &[String]) -> Result<(Options, Vec<&'static Benchmark>), Str
             "--requests" => {
                 let number = arguments.next().and_then(|number| number.parse().ok()).filter(|&number| number > 0);
                 options.requests = Some(number.ok_or("--requests expects a number above 0")?);
+            }
+            "--minutes" => {
+                let minutes =
+                    arguments.next().and_then(|minutes| minutes.parse().ok()).filter(|&minutes| minutes > 0.0);
+                options.minutes = Some(minutes.ok_or("--minutes expects a number above 0")?);
             }
             name => {
                 let known = BENCHMARKS.iter().find(|benchmark| benchmark.name == name);

@@ -74,6 +74,15 @@ impl Served {
         self.address
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("a running process").count()
+    }
+
     /// The bytes of memory that it has now.
     pub(crate) fn resident(&mut self) -> f64 {
         self.memory("VmRSS:")
@@ -86,7 +95,7 @@ impl Served {
 
     /// The seconds of processor time that its threads have had.
     pub(crate) fn busy(&mut self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.running.child().id()));
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id()));
         let tasks = tasks.expect("the threads of a child can be listed").filter_map(Result::ok);
         // Nanoseconds on a processor are the first number; a thread may just have ended.
         let times = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
@@ -94,7 +103,7 @@ impl Served {
     }
 
     fn memory(&mut self, line: &str) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.running.child().id()));
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("the state of a child can be read");
         let number = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().next()?.parse().ok());
         let kibibytes: f64 = number.expect("a process has memory");

@@ -32,6 +32,8 @@ fn something_starts() -> RwLockReadGuard<'static, ()> {
 pub fn command(program: &str, arguments: &[&str], settings: Settings<'_>) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    // What serves in place of the default, so that all tests can be run with each.
+    command.envs(std::env::var_os("CVM_TEST_RUNTIME").map(|runtime| ("CVM_RUNTIME", runtime)));
     command.env("LC_ALL", "C").envs(settings.iter().copied());
     command
 }
@@ -70,6 +72,12 @@ impl Running {
     /// Returns the process, to talk to it.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// Returns the number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.

@@ -36,20 +36,40 @@ impl Server {
     /// If it does not serve.
     #[must_use]
     pub fn start_module(make: Make, module: &str, endpoints: &[&str], settings: Settings<'_>) -> Self {
+        Self::start_program(&make.program(module), endpoints, settings)
+    }
+
+    /// Starts any program that serves its arguments.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    #[must_use]
+    pub fn start_program(program: &str, endpoints: &[&str], settings: Settings<'_>) -> Self {
         let folder = Folder::new();
         let file = |name| std::fs::File::create(folder.path(name)).map(Stdio::from).expect("a file for the log");
-        let mut command = process::command(&make.program(module), endpoints, settings);
+        let mut command = process::command(program, endpoints, settings);
         command.stdin(Stdio::null()).stdout(file("log")).stderr(file("errors"));
         let server = Self { running: Running::start(&mut command), folder };
         let started = eventually(LIMIT, || server.serves(endpoints) || server.has_ended());
         let errors = String::from_utf8_lossy(&server.errors()).into_owned();
-        assert!(started && !server.has_ended(), "{make}: no server at {endpoints:?}: {errors}");
+        assert!(started && !server.has_ended(), "{program}: no server at {endpoints:?}: {errors}");
         server
     }
 
     fn serves(&self, endpoints: &[&str]) -> bool {
         let mut paths = endpoints.iter().filter_map(|endpoint| endpoint.strip_prefix("cvm-local:"));
         self.log().starts_with(b"Starting.\n") && paths.all(|path| Path::new(path).exists())
+    }
+
+    /// Returns how many descriptors the server has open.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.running.id())).expect("a running process").count()
     }
 
     /// Tells whether the server has ended by itself.

@@ -8,6 +8,7 @@ mod concurrency;
 mod crypt;
 mod golden;
 mod hostile;
+mod hub;
 mod interop;
 mod lifecycle;
 mod lookup;

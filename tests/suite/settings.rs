@@ -26,7 +26,7 @@ const WRONG: [(Settings<'static>, &str); 4] = [
 ];
 
 /// Those of a server only.
-const WRONG_FOR_SERVERS: [(Settings<'static>, &str); 12] = [
+const WRONG_FOR_SERVERS: [(Settings<'static>, &str); 19] = [
     (&[FILE, ("CVM_IO_TIMEOUT", "x")], "CVM_IO_TIMEOUT"),
     (&[FILE, ("CVM_IO_TIMEOUT", "-1")], "CVM_IO_TIMEOUT"),
     (&[FILE, ("CVM_IO_TIMEOUT", "4294967296")], "CVM_IO_TIMEOUT"),
@@ -39,6 +39,13 @@ const WRONG_FOR_SERVERS: [(Settings<'static>, &str); 12] = [
     (&[FILE, ("CVM_SOCKET_OWNER", "4294967295")], "CVM_SOCKET_OWNER"),
     (&[FILE, ("CVM_SOCKET_GROUP", "no such group")], "CVM_SOCKET_GROUP"),
     (&[FILE, ("CVM_SOCKET_GROUP", "1.5")], "CVM_SOCKET_GROUP"),
+    (&[FILE, ("CVM_RUNTIME", "Mio")], "CVM_RUNTIME"),
+    (&[FILE, ("CVM_THREADS", "many")], "CVM_THREADS"),
+    (&[FILE, ("CVM_CPU_WORKERS", "-1")], "CVM_CPU_WORKERS"),
+    (&[FILE, ("CVM_QUEUE", "1000001")], "CVM_QUEUE"),
+    (&[FILE, ("CVM_MAX_CONNECTIONS", "4k")], "CVM_MAX_CONNECTIONS"),
+    (&[FILE, ("CVM_RECEIVE_BUFFER", "1073741824")], "CVM_RECEIVE_BUFFER"),
+    (&[FILE, ("CVM_LOG", "off")], "CVM_LOG"),
 ];
 
 #[test]
