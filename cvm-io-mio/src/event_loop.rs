@@ -5,6 +5,7 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ const EVENTS: usize = 256;
 
 /// How long to wait before trying again when a socket fails, mostly for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The longest time-out that the clock can count: more is for ever.
+const PATIENCE_MAX: Duration = Duration::from_secs(u32::MAX as u64);
 
 const WAKER: Token = Token(0);
 const STOP: Token = Token(1);
@@ -201,9 +205,8 @@ impl EventLoop {
         if self.ending.is_some() {
             return;
         }
-        let timeout = self.common.connections.io_timeout;
-        let later = |time: Duration| now.checked_add(time).unwrap_or(now);
-        self.ending = Some(Ending { refuse_at: later(timeout), end_at: later(timeout.saturating_mul(2)) });
+        let timeout = self.common.connections.io_timeout.min(PATIENCE_MAX);
+        self.ending = Some(Ending { refuse_at: now + timeout, end_at: now + timeout * 2 });
         self.connections.close_listeners();
     }
 
@@ -236,7 +239,8 @@ impl EventLoop {
             return;
         }
         let Self { common, poll, mailbox, for_cpu, for_wait, .. } = self;
-        common.answer.refresh();
+        // A module that panics here goes on with what it has.
+        let _ = catch_unwind(AssertUnwindSafe(|| common.answer.refresh()));
         let mut defer = |cost, packet: &[u8], origin| {
             let queue = if cost == Cost::Cpu { &mut *for_cpu } else { &mut *for_wait };
             queue.push_back(Job::new(packet, origin, now, mailbox));

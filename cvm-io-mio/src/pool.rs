@@ -16,9 +16,9 @@ use crate::batch::{DATAGRAM_MAX, WayBack};
 use crate::connections::ConnectionId;
 use crate::tally::Tally;
 
-/// Enough for a hash computed by a debug build and for the name service; small, because servers run under memory
-/// limits.
-const STACK_SIZE: usize = 512 * 1024;
+/// The stack of a thread: enough for a hash computed by a debug build and for the name service; small, because servers
+/// run under memory limits.
+pub(crate) const STACK_SIZE: usize = 512 * 1024;
 
 /// The lowest priority: a loop beside busy workers on one core wakes up at once.
 const NICE: i32 = 19;

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::connections;
 use crate::event_loop::{Common, EventLoop, Share};
-use crate::pool::{Pool, Pools};
+use crate::pool::{Pool, Pools, STACK_SIZE};
 use crate::sys;
 use crate::tally::{Counts, Tally};
 
@@ -181,7 +181,7 @@ impl Loops {
                 let _told = told;
                 event_loop.run()
             };
-            match thread::Builder::new().spawn(run) {
+            match thread::Builder::new().stack_size(STACK_SIZE).spawn(run) {
                 Ok(thread) => running.threads.push(thread),
                 Err(error) => {
                     let _ = running.end();
