@@ -15,7 +15,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
 /// What tells one version of a file from another.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,

@@ -4,6 +4,22 @@ use cvm_core::SecretRef;
 
 use crate::password::{Comparison, Stored};
 
+/// A table and a key that is sought in it: the first byte is the length of the latter, which follows.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn cdb(data: &[u8]) {
+    let Some((&length, rest)) = data.split_first() else {
+        return;
+    };
+    let (key, table) = rest.split_at(rest.len().min(length.into()));
+    if let Ok(Some(found)) = crate::cdb::search_bytes(table, key) {
+        let holds = found.is_empty() || table.windows(found.len()).any(|part| part == found.as_slice());
+        assert!(holds, "a value is a part of the table");
+    }
+}
+
 /// A stored password and one that is compared with it: the first byte is the length of the latter, which follows.
 ///
 /// What is costly is recognised, but not computed.

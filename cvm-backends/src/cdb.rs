@@ -1,0 +1,235 @@
+//! CDB: constant databases, whose files come from users and are believed in nothing.
+//!
+//! Every position is checked against the file's size, a search looks at a bounded number of slots, and the file is
+//! read with `pread`: whoever truncates it ends one look-up with an error, where a mapped file would end the process.
+//! The crates `cdb` and `cdb2` map or buffer the file, hence this reader.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use zeroize::Zeroizing;
+
+use crate::stamp::{self, Stamp, TICK};
+
+/// The 256 hash tables' positions and lengths, at the beginning of the file.
+const HEADER: usize = 2048;
+
+/// A hash table's slot: a hash and a record's position.
+const SLOT: usize = 8;
+
+/// How many slots are read at a time: few at first, as tables are at most half full.
+const FIRST_SLOTS: u32 = 8;
+const MORE_SLOTS: u32 = 512;
+
+/// How many slots one search looks at, far beyond what half-full tables of a 4 GB file need.
+const SLOTS_MAX: u32 = 16 * 1024;
+
+/// How many records of one search may have the hash of the key and another key.
+const COLLISIONS_MAX: u32 = 64;
+
+/// The largest value that is read.
+const DATA_MAX: u32 = 1024 * 1024;
+
+/// How many bytes of a record are read at once; most have fewer.
+const RECORD_GUESS: usize = 512;
+
+/// An open table. May be searched by many threads at once.
+#[derive(Debug)]
+pub(crate) struct Cdb {
+    file: File,
+    size: u64,
+    header: Box<[u8; HEADER]>,
+}
+
+/// What a step of a search makes of a file that is no table.
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not a whole CDB table")
+}
+
+impl Cdb {
+    /// Opens a table and reads where its hash tables are.
+    ///
+    /// # Errors
+    ///
+    /// Those of opening and reading; `InvalidData` if it is shorter than any table.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let (file, stamp) = stamp::open(path)?;
+        Self::new(file, stamp.size)
+    }
+
+    fn new(file: File, size: u64) -> io::Result<Self> {
+        let mut header = Box::new([0; HEADER]);
+        file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
+        Ok(Self { file, size, header })
+    }
+
+    /// Returns the value that was stored first under this key.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; `InvalidData` if the file is damaged on the way to the key.
+    pub(crate) fn find(&self, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let hash = hash(key);
+        let (position, length) = self.table(hash)?;
+        let mut slot = if length == 0 { return Ok(None) } else { (hash >> 8) % length };
+        let (mut looked_at, mut collisions, mut chunk) = (0, 0, FIRST_SLOTS);
+        let mut buffer = [0; SLOT * MORE_SLOTS as usize];
+        while looked_at < length {
+            if looked_at >= SLOTS_MAX {
+                return Err(damaged());
+            }
+            let count = chunk.min(length - slot).min(length - looked_at);
+            let slots = buffer.get_mut(..count as usize * SLOT).ok_or_else(damaged)?;
+            self.read(slots, u64::from(position) + u64::from(slot) * SLOT as u64)?;
+            for pair in slots.chunks_exact(SLOT) {
+                let (found, record) = pair_at(pair, 0).ok_or_else(damaged)?;
+                if record == 0 {
+                    return Ok(None);
+                }
+                if found != hash {
+                    continue;
+                }
+                if let Some(data) = self.record(record, key)? {
+                    return Ok(Some(data));
+                }
+                collisions += 1;
+                if collisions > COLLISIONS_MAX {
+                    return Err(damaged());
+                }
+            }
+            (looked_at, slot, chunk) = (looked_at + count, (slot + count) % length, MORE_SLOTS);
+        }
+        Ok(None)
+    }
+
+    /// Returns position and length in slots of the hash table for this hash.
+    fn table(&self, hash: u32) -> io::Result<(u32, u32)> {
+        let (position, length) = pair_at(self.header.as_slice(), (hash & 255) as usize * SLOT).ok_or_else(damaged)?;
+        let end = u64::from(position) + u64::from(length) * SLOT as u64;
+        let is_inside = length == 0 || (position as usize >= HEADER && end <= self.size);
+        if is_inside { Ok((position, length)) } else { Err(damaged()) }
+    }
+
+    /// Returns the value of the record at this position if it has this key.
+    fn record(&self, position: u32, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let position = u64::from(position);
+        let available = self.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
+        let mut guess = Zeroizing::new([0; RECORD_GUESS]);
+        let length = usize::try_from(available).unwrap_or(usize::MAX).min(RECORD_GUESS);
+        let start = guess.get_mut(..length).ok_or_else(damaged)?;
+        self.read(start, position)?;
+        let (key_length, data_length) = pair_at(start, 0).ok_or_else(damaged)?;
+        if SLOT as u64 + u64::from(key_length) + u64::from(data_length) > available {
+            return Err(damaged());
+        }
+        if key_length as usize != key.len() {
+            return Ok(None);
+        }
+        if data_length > DATA_MAX {
+            return Err(damaged());
+        }
+        let length = SLOT + key.len() + data_length as usize;
+        let mut record = Zeroizing::new(start.get(..length).map(<[u8]>::to_vec).unwrap_or_default());
+        if record.is_empty() {
+            record.resize(length, 0);
+            self.read(&mut record, position)?;
+        }
+        let matches = record.get(SLOT..SLOT + key.len()) == Some(key);
+        Ok(matches.then(|| Zeroizing::new(record.get(SLOT + key.len()..).unwrap_or_default().to_vec())))
+    }
+
+    fn read(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
+        self.file.read_exact_at(bytes, position).map_err(too_short)
+    }
+}
+
+fn too_short(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof { damaged() } else { error }
+}
+
+fn hash(key: &[u8]) -> u32 {
+    key.iter().fold(5381, |hash: u32, &byte| (hash << 5).wrapping_add(hash) ^ u32::from(byte))
+}
+
+/// Reads two numbers of 32 bits, little end first.
+fn pair_at(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
+    let (first, rest) = bytes.get(at..)?.split_first_chunk::<4>()?;
+    let second = rest.first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*first), u32::from_le_bytes(*second)))
+}
+
+/// A table that others exchange: opened once, and again when [`refresh`](Self::refresh) sees that it changed.
+#[derive(Debug)]
+pub(crate) struct WatchedCdb {
+    path: PathBuf,
+    current: RwLock<Version>,
+}
+
+/// What there is of the file.
+#[derive(Debug)]
+struct Version {
+    /// The stamp of the table that is open, if it can have changed since only with another one.
+    settled: Option<Stamp>,
+    table: Result<Option<Arc<Cdb>>, io::ErrorKind>,
+}
+
+impl WatchedCdb {
+    /// Opens the table; one that is missing or damaged is looked for again later.
+    pub(crate) fn open(path: PathBuf) -> Self {
+        let current = RwLock::new(Version::open(&path));
+        Self { path, current }
+    }
+
+    /// Looks whether the file has changed, with one `stat`, and opens it anew if so.
+    pub(crate) fn refresh(&self) {
+        let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata)).ok();
+        let is_current = {
+            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+            match seen {
+                Some(stamp) => current.settled == Some(stamp),
+                None => matches!(current.table, Ok(None)),
+            }
+        };
+        if !is_current {
+            let version = Version::open(&self.path);
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
+        }
+    }
+
+    /// Returns the table, or `None` if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// Why it could not be opened.
+    pub(crate) fn get(&self) -> io::Result<Option<Arc<Cdb>>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).table.clone().map_err(io::Error::from)
+    }
+}
+
+impl Version {
+    fn open(path: &Path) -> Self {
+        match stamp::open(path).and_then(|(file, stamp)| Ok((Cdb::new(file, stamp.size)?, stamp))) {
+            Ok((table, stamp)) => {
+                Self { settled: stamp.is_older_than(TICK).then_some(stamp), table: Ok(Some(Arc::new(table))) }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self { settled: None, table: Ok(None) },
+            Err(error) => Self { settled: None, table: Err(error.kind()) },
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn search_bytes(bytes: &[u8], key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    use std::io::Write;
+    // A file without a name, as the reader takes files only.
+    let fd = rustix::fs::memfd_create("cdb", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut file = File::from(fd);
+    file.write_all(bytes)?;
+    Cdb::new(file, bytes.len() as u64)?.find(key)
+}
+
+#[cfg(test)]
+mod tests;

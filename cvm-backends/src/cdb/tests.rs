@@ -1,0 +1,145 @@
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Makes a table with tinycdb's program.
+fn made(path: &Path, records: &[(Vec<u8>, Vec<u8>)]) {
+    let mut input = Vec::new();
+    for (key, data) in records {
+        write!(input, "+{},{}:", key.len(), data.len()).expect("memory");
+        input.extend_from_slice(key);
+        input.extend_from_slice(b"->");
+        input.extend_from_slice(data);
+        input.push(b'\n');
+    }
+    input.push(b'\n');
+    let mut maker =
+        Command::new("cdb").arg("-c").arg(path).stdin(Stdio::piped()).spawn().expect("tinycdb is installed");
+    maker.stdin.take().expect("piped").write_all(&input).expect("it reads");
+    assert!(maker.wait().expect("it ends").success());
+}
+
+fn record(key: &str, data: &str) -> (Vec<u8>, Vec<u8>) {
+    (key.into(), data.into())
+}
+
+fn value(table: &Cdb, key: &[u8]) -> Option<Vec<u8>> {
+    table.find(key).expect("a whole table").map(|data| data.to_vec())
+}
+
+#[test]
+fn the_published_hashes_are_computed() {
+    assert_eq!([hash(b""), hash(b"one"), hash(b"!user\0")], [0x1505, 0x0b87_5b81, 0xc2c6_44f5]);
+}
+
+#[test]
+fn the_first_of_two_records_with_one_key_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    let long = "x".repeat(3000);
+    made(&path, &[record("one", "Hello"), record("one", "again"), record("", "-"), record("long", &long)]);
+    let table = Cdb::open(&path).expect("it opens");
+    assert_eq!(value(&table, b"one").as_deref(), Some(&b"Hello"[..]));
+    assert_eq!(value(&table, b"").as_deref(), Some(&b"-"[..]));
+    assert_eq!(value(&table, b"long").as_deref(), Some(long.as_bytes()));
+    assert_eq!(value(&table, b"two"), None);
+}
+
+#[test]
+fn a_table_is_exchanged_when_its_file_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    let watched = WatchedCdb::open(path.clone());
+    assert!(watched.get().expect("a missing file is no error").is_none());
+    for data in ["first", "second"] {
+        let new = folder.path().join("new");
+        made(&new, &[record("key", data)]);
+        std::fs::rename(&new, &path).expect("renamed");
+        watched.refresh();
+        let table = watched.get().expect("readable").expect("there");
+        assert_eq!(value(&table, b"key").as_deref(), Some(data.as_bytes()));
+    }
+    std::fs::write(&path, b"short").expect("written");
+    watched.refresh();
+    assert_eq!(watched.get().expect_err("damaged").kind(), io::ErrorKind::InvalidData);
+    std::fs::remove_file(&path).expect("removed");
+    watched.refresh();
+    assert!(watched.get().expect("a missing file is no error").is_none());
+}
+
+#[test]
+fn a_file_that_is_truncated_while_open_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    made(&path, &[record("one", "Hello")]);
+    let table = Cdb::open(&path).expect("it opens");
+    File::options().write(true).open(&path).expect("it opens").set_len(2050).expect("truncated");
+    assert_eq!(table.find(b"one").expect_err("truncated").kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn a_table_without_an_empty_slot_ends_the_search() {
+    // One table for all, full of slots with the wanted hash that lead to a record with another key.
+    for (slots, is_error) in [(4u32, false), (100_000, true)] {
+        let record = HEADER as u32;
+        let table = record + 11;
+        let mut file: Vec<u8> = (0..256).flat_map(|_| [table.to_le_bytes(), slots.to_le_bytes()].concat()).collect();
+        file.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0]);
+        file.extend_from_slice(b"two");
+        for _ in 0..slots {
+            file.extend_from_slice(&hash(b"one").to_le_bytes());
+            file.extend_from_slice(&record.to_le_bytes());
+        }
+        assert_eq!(search_bytes(&file, b"one").is_err(), is_error, "{slots} slots");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_key_of_a_made_table_is_found(
+        table in proptest::collection::btree_map(
+            proptest::collection::vec(any::<u8>(), 0..40), proptest::collection::vec(any::<u8>(), 0..600), 0..60),
+        other in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.cdb");
+        let records: Vec<_> = table.clone().into_iter().collect();
+        made(&path, &records);
+        let reader = Cdb::open(&path).expect("it opens");
+        for (key, data) in &records {
+            prop_assert_eq!(value(&reader, key), Some(data.clone()));
+        }
+        prop_assert_eq!(value(&reader, &other), table.get(&other).cloned());
+    }
+
+    #[test]
+    fn a_damaged_table_gives_an_answer_or_an_error(
+        cut in 0usize..2200,
+        changes in proptest::collection::vec((0usize..2200, any::<u8>()), 0..12),
+        fill in proptest::option::of(any::<u8>()),
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.cdb");
+        made(&path, &[record("one", "Hello"), record("two", "Goodbye"), record("", "-")]);
+        let mut bytes = std::fs::read(&path).expect("readable");
+        for (at, byte) in changes {
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+        }
+        if let Some(fill) = fill {
+            bytes.iter_mut().skip(cut).for_each(|byte| *byte = fill);
+        } else {
+            bytes.truncate(cut);
+        }
+        for key in [&b"one"[..], b"two", b"", b"three"] {
+            let found = search_bytes(&bytes, key);
+            prop_assert!(found.is_err() || found.is_ok_and(|data| data.is_none_or(|data| data.len() < bytes.len())));
+        }
+    }
+}
