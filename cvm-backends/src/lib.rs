@@ -5,9 +5,9 @@
 
 pub mod password;
 pub mod pwfile;
+pub mod qmail;
 pub mod unix;
 
-#[allow(dead_code, reason = "modules that read tables follow")]
 mod cdb;
 mod judge;
 mod notices;

@@ -13,6 +13,7 @@ pub mod program;
 pub mod serving;
 
 pub mod pwfile;
+pub mod qmail;
 pub mod quickstart;
 pub mod testclient;
 pub mod unix;

@@ -1,0 +1,5 @@
+//! See `cvm-qmail --help`.
+
+fn main() -> std::process::ExitCode {
+    cvm_bins::qmail::main()
+}
