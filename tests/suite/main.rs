@@ -14,6 +14,7 @@ mod lifecycle;
 mod lookup;
 mod mutations;
 mod passwords;
+mod qmail;
 mod quickstart;
 mod requests;
 mod settings;
