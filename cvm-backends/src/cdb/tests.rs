@@ -84,7 +84,7 @@ fn a_file_that_is_truncated_while_open_is_an_error() {
 fn a_table_without_an_empty_slot_ends_the_search() {
     // One table for all, full of slots with the wanted hash that lead to a record with another key.
     for (slots, is_error) in [(4u32, false), (100_000, true)] {
-        let record = 2048;
+        let record = 2048u32;
         let table = record + 11;
         let mut file: Vec<u8> = (0..256).flat_map(|_| [table.to_le_bytes(), slots.to_le_bytes()].concat()).collect();
         file.extend_from_slice(&[3, 0, 0, 0, 0, 0, 0, 0]);
