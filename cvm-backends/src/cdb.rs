@@ -55,7 +55,7 @@ impl Cdb {
     /// # Errors
     ///
     /// Those of opening and reading; `InvalidData` if it is shorter than any table.
-    #[allow(dead_code, reason = "for tables that are opened for one request")]
+    #[cfg(test)]
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (file, stamp) = stamp::open(path)?;
         Self::new(file, stamp.size)
