@@ -45,13 +45,34 @@ pub fn ask_for_password(
     domain: &[u8],
     password: SecretRef<'_>,
 ) -> Result<Reply, Stopped> {
-    let split_chars = environment::bytes("CVM_ACCOUNT_SPLIT_CHARS").unwrap_or_else(|| b"@".to_vec());
+    let split_chars = split_chars();
     let account = Account::split(account, domain, &split_chars);
+    ask_with(modules, Credentials::of_password(account, password))
+}
+
+/// Asks with version 2 and any credentials, to which the secret of lookup mode is added.
+pub fn ask_with(modules: &ModuleList, credentials: Credentials) -> Result<Reply, Stopped> {
     let secret = environment::secret("CVM_LOOKUP_SECRET");
-    let credentials =
-        Credentials::of_password(account, password).with_lookup_secret(secret.as_ref().map(Secret::as_ref));
+    let credentials = credentials.with_lookup_secret(secret.as_ref().map(Secret::as_ref));
     let tag = if modules.needs_tag() { random_tag()? } else { Vec::new() };
     ask(modules, &ClientRequest::v2(&credentials, &tag)?)
+}
+
+/// Returns the characters at the last of which the domain is split off an account.
+#[must_use]
+pub fn split_chars() -> Vec<u8> {
+    environment::bytes("CVM_ACCOUNT_SPLIT_CHARS").unwrap_or_else(|| b"@".to_vec())
+}
+
+/// Returns the name of this host as a UCSPI server gives it: `$PROTO` names the protocol, `${PROTO}LOCALHOST` the
+/// host. Empty where there is none.
+#[must_use]
+pub fn ucspi_domain() -> Vec<u8> {
+    let host = environment::bytes("PROTO").and_then(|mut name| {
+        name.extend_from_slice(b"LOCALHOST");
+        environment::bytes(str::from_utf8(&name).ok()?)
+    });
+    host.unwrap_or_default()
 }
 
 /// Draws the tag from the system's generator.

@@ -2,9 +2,11 @@
 //! statuses. It holds no decision of the protocol; [`cvm_core`] does.
 
 mod access_log;
+mod become_user;
 mod runtime;
 mod sockets;
 mod stop;
+mod sys;
 
 // What a program is made of: also for the packages below this one.
 pub mod asking;
@@ -12,6 +14,7 @@ pub mod environment;
 pub mod program;
 pub mod serving;
 
+pub mod checkpassword;
 pub mod pwfile;
 pub mod qmail;
 pub mod quickstart;

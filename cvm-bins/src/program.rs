@@ -50,7 +50,9 @@ pub enum Stopped {
 }
 
 impl Stopped {
-    const fn code(&self) -> Code {
+    /// Returns the code that this amounts to.
+    #[must_use]
+    pub const fn code(&self) -> Code {
         match self {
             Self::Usage { .. } | Self::ClientSetting(_) => Code::GENERAL,
             Self::Module(error) => error.code(),
@@ -64,16 +66,25 @@ impl Stopped {
 impl Program {
     /// Answers `--help` and `--version`, or runs the program with its arguments and tells why it stopped.
     pub fn run(&self, run: impl FnOnce(&[OsString]) -> Result<Code, Stopped>) -> ExitCode {
+        self.run_with_status(|arguments| run(arguments).map(Code::byte), |stopped| stopped.code().byte())
+    }
+
+    /// The same for a program whose exit statuses are not codes.
+    pub fn run_with_status(
+        &self,
+        run: impl FnOnce(&[OsString]) -> Result<u8, Stopped>,
+        status: impl FnOnce(&Stopped) -> u8,
+    ) -> ExitCode {
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let text = match arguments.first().and_then(|first| first.to_str()) {
             Some("--help" | "-h") => self.to_string(),
             Some("--version" | "-V") => format!("{} {}", called_as(), env!("CARGO_PKG_VERSION")),
             _ => {
                 return match run(&arguments) {
-                    Ok(code) => ExitCode::from(code.byte()),
+                    Ok(status) => ExitCode::from(status),
                     Err(stopped) => {
                         complain(&stopped);
-                        ExitCode::from(stopped.code().byte())
+                        ExitCode::from(status(&stopped))
                     }
                 };
             }

@@ -71,6 +71,7 @@
 pub mod account;
 pub mod answer;
 pub mod challenge;
+pub mod checkpassword;
 pub mod client;
 pub mod exchange;
 pub mod framing;

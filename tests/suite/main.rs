@@ -2,6 +2,7 @@
 
 mod chains;
 mod challenge;
+mod checkpassword;
 mod clients;
 mod commands;
 mod concurrency;

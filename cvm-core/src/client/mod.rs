@@ -4,11 +4,13 @@ mod credentials;
 mod endpoint;
 mod request;
 mod udp;
+mod variables;
 
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, ModuleError, ModuleList};
 pub use request::ClientRequest;
 pub use udp::{UdpExchange, UdpStep};
+pub use variables::variables;
 
 use crate::fact::Scope;
 use crate::wire::Reply;
