@@ -8,6 +8,8 @@ use cvm_tests::packet;
 use cvm_tests::process;
 use cvm_tests::programs::{Make, tool};
 
+use crate::unix::administer;
+
 const USERS: [&str; 24] = [
     "bob",
     "BOB",
@@ -53,7 +55,7 @@ const DOMAINS: [&str; 14] = [
 ];
 
 /// Makes control files, homes and a table of users.
-fn tree(folder: &Folder) {
+fn tree(folder: &Folder, with_catch_all: bool) {
     for name in ["control", "users", "bob/.qmail-dir", "ali", "all"] {
         std::fs::create_dir_all(folder.path(name)).expect("a folder");
     }
@@ -74,7 +76,10 @@ fn tree(folder: &Folder) {
         ("!ali\0", "ali", "-", "ext"),
         ("!ali-", "ali", "-", "x-"),
         ("!", "all", "-", ""),
-    ] {
+    ]
+    .iter()
+    .filter(|(key, ..)| with_catch_all || *key != "!")
+    {
         let data = format!("{user}\x001234\x002345\0{}\0{dash}\0{extension}", folder.path(user));
         records += &format!("+{},{}:{key}->{data}\n", key.len(), data.len());
     }
@@ -85,10 +90,40 @@ fn tree(folder: &Folder) {
     assert!(Path::new(&table).is_file(), "the table was not made");
 }
 
+/// The user that gets what nobody else does: the system's, or one for the time of a test.
+struct Alias {
+    is_ours: bool,
+}
+
+impl Alias {
+    fn at(home: &str) -> Self {
+        let is_ours = !std::fs::read_to_string("/etc/passwd").is_ok_and(|users| users.contains("\nalias:"));
+        if is_ours {
+            administer("useradd", &["-M", "-d", home, "alias"], "");
+        }
+        Self { is_ours }
+    }
+}
+
+impl Drop for Alias {
+    fn drop(&mut self) {
+        if self.is_ours {
+            administer("userdel", &["alias"], "");
+        }
+    }
+}
+
 #[test]
 fn every_address_gets_the_answer_of_the_original() {
     let folder = Folder::new();
-    tree(&folder);
+    let _alias = Alias::at(&folder.path("all"));
+    for with_catch_all in [true, false] {
+        tree(&folder, with_catch_all);
+        compare(&folder);
+    }
+}
+
+fn compare(folder: &Folder) {
     let root = folder.path("");
     let mut findings = Findings::default();
     for more in [

@@ -44,7 +44,7 @@ impl Drop for User {
 }
 
 /// Runs a program that changes the tables of the system: one at a time, as they lock those.
-fn administer(program: &str, arguments: &[&str], input: &str) -> String {
+pub(crate) fn administer(program: &str, arguments: &[&str], input: &str) -> String {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut command = Command::new(program);

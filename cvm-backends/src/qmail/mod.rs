@@ -107,7 +107,7 @@ impl Qmail {
     }
 
     /// Finds whom a local part is assigned to: whole, then cut at each dash from the right, in the table before the
-    /// system's users; at last the table's catch-all.
+    /// system's users; at last the table's catch-all, or the user `alias`.
     fn assigned(&self, local: &[u8]) -> io::Result<Option<Assigned>> {
         let name = local.to_ascii_lowercase();
         if let Some(found) = self.in_table(&[b"!", &name[..], b"\0"].concat(), b"")? {
@@ -126,7 +126,10 @@ impl Qmail {
                 return Ok(Some(found));
             }
         }
-        self.in_table(b"!", local)
+        match self.in_table(b"!", local)? {
+            None => in_system(b"alias", b"-", local),
+            found => Ok(found),
+        }
     }
 
     fn in_table(&self, key: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
