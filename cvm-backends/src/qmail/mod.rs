@@ -209,7 +209,7 @@ impl Assigned {
         let mut fields = data.split(|&byte| byte == 0);
         let mut next = || fields.next();
         let (name, uid, gid, home, dash, extension) = (next()?, next()?, next()?, next()?, next()?, next()?);
-        let number = |field: &[u8]| str::from_utf8(field).ok()?.parse::<u32>().ok();
+        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok();
         Some(Self {
             name: name.to_vec(),
             uid: number(uid)?.into(),
