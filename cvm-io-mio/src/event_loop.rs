@@ -141,7 +141,9 @@ impl EventLoop {
     }
 
     fn has_work(&self) -> bool {
-        !self.done.is_empty() || self.connections.has_work() || self.datagrams.iter().any(Datagrams::has_work)
+        self.done.iter().any(|job| self.has_room(job))
+            || self.connections.has_work()
+            || self.datagrams.iter().any(Datagrams::has_work)
     }
 
     /// Returns the time until the next deadline.
@@ -273,15 +275,20 @@ impl EventLoop {
 
     /// Takes what the workers have answered, as far as there is room to send it.
     fn take_results(&mut self) {
-        while let Some(job) = self.done.pop_front() {
+        for _ in 0..self.done.len() {
+            let Some(job) = self.done.pop_front() else { return };
             match job.origin {
                 Origin::Connection(id) => self.connections.take_result(&job.answer, id),
-                Origin::Datagram { socket, .. } if !self.datagrams.get(socket).is_some_and(Datagrams::has_room) => {
-                    self.done.push_front(job);
-                    return;
-                }
+                Origin::Datagram { .. } if !self.has_room(&job) => self.done.push_back(job),
                 Origin::Datagram { .. } => datagrams::deliver(&mut self.datagrams, &job),
             }
+        }
+    }
+
+    fn has_room(&self, job: &Job) -> bool {
+        match job.origin {
+            Origin::Connection(_) => true,
+            Origin::Datagram { socket, .. } => self.datagrams.get(socket).is_some_and(Datagrams::has_room),
         }
     }
 }
