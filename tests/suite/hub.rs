@@ -89,7 +89,7 @@ fn thousands_of_connections_leave_no_descriptor_behind() {
             let _ = std::io::Write::write_all(&mut stream, &login()[..length]);
         }
     }
-    assert!(eventually(LIMIT, || station.server().descriptors() == before), "{before} before");
+    assert!(eventually(LIMIT, || station.server().descriptors() <= before), "{before} before");
     assert_serves(&station);
 }
 
