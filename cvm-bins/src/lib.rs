@@ -14,6 +14,7 @@ pub mod environment;
 pub mod program;
 pub mod serving;
 
+pub mod benchclient;
 pub mod checkpassword;
 pub mod pwfile;
 pub mod qmail;

@@ -32,6 +32,9 @@ pub enum Stopped {
         /// What it does take.
         arguments: &'static str,
     },
+    /// One argument is not what it should be.
+    #[error("{0}")]
+    Argument(String),
     /// A module that cannot be served.
     #[error("{0}")]
     Module(#[from] ModuleError),
@@ -54,7 +57,7 @@ impl Stopped {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Usage { .. } | Self::ClientSetting(_) => Code::GENERAL,
+            Self::Usage { .. } | Self::Argument(_) | Self::ClientSetting(_) => Code::GENERAL,
             Self::Module(error) => error.code(),
             Self::Request(error) => error.code(),
             Self::Setting(_) => Code::CONFIG,

@@ -1,5 +1,6 @@
 //! The programs of CVM from end to end, by subject.
 
+mod benchclient;
 mod chains;
 mod challenge;
 mod checkpassword;
