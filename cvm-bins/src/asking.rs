@@ -27,15 +27,19 @@ pub const V2_SETTINGS: &[(&str, &str)] = &[
 
 /// Asks with this request and the time-out of the settings.
 pub fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
+    let client = client().map_err(Stopped::ClientSetting)?;
+    stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;
+    Ok(client.ask(modules, request).unwrap_or_else(|failure| Reply::failure(failure.code())))
+}
+
+/// Returns a client with the time-out of the settings.
+pub fn client() -> Result<Client, SettingError> {
     let timeout = environment::parsed(
         "CVM_CLIENT_TIMEOUT",
         "milliseconds from 0 (the default, 30000) to 4294967295",
         environment::milliseconds,
-    )
-    .map_err(Stopped::ClientSetting)?;
-    stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;
-    let client = timeout.filter(|timeout| *timeout > Duration::ZERO).map_or_else(Client::default, Client::new);
-    Ok(client.ask(modules, request).unwrap_or_else(|failure| Reply::failure(failure.code())))
+    )?;
+    Ok(timeout.filter(|timeout| *timeout > Duration::ZERO).map_or_else(Client::default, Client::new))
 }
 
 /// Asks with version 2 whether a password is right, and splits the account.
@@ -75,14 +79,19 @@ pub fn ucspi_domain() -> Vec<u8> {
     host.unwrap_or_default()
 }
 
+/// Returns the length of the random tag of the settings.
+pub fn tag_length() -> Result<u8, SettingError> {
+    let name = "CVM_RANDOM_BYTES";
+    match environment::bytes(name) {
+        None => Ok(8),
+        Some(value) => environment::decimal::<u8>(&value)
+            .ok_or_else(|| SettingError::wrong(name, &value, "a number from 0 to 255")),
+    }
+}
+
 /// Draws the tag from the system's generator.
 fn random_tag() -> Result<Vec<u8>, Stopped> {
-    let name = "CVM_RANDOM_BYTES";
-    let wrong = |value: &[u8]| Stopped::ClientSetting(SettingError::wrong(name, value, "a number from 0 to 255"));
-    let length = match environment::bytes(name) {
-        None => 8,
-        Some(value) => environment::decimal::<u8>(&value).ok_or_else(|| wrong(&value))?,
-    };
+    let length = tag_length().map_err(Stopped::ClientSetting)?;
     let mut tag = vec![0; length.into()];
     fill_with_random(&mut tag)?;
     Ok(tag)

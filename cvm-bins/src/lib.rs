@@ -15,6 +15,7 @@ pub mod program;
 pub mod serving;
 
 pub mod benchclient;
+pub mod chain;
 pub mod checkpassword;
 pub mod pwfile;
 pub mod qmail;

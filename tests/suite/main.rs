@@ -1,6 +1,7 @@
 //! The programs of CVM from end to end, by subject.
 
 mod benchclient;
+mod chain_module;
 mod chains;
 mod challenge;
 mod checkpassword;
