@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 use cvm_core::account::Account;
 use cvm_core::client::{ClientRequest, Credentials, Endpoint, ModuleList};
@@ -32,7 +31,7 @@ const V1: Program = Program {
 
 /// Runs `cvm-benchclient`.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     V2.run(|arguments| {
         let (number, modules, account, domain, password) = match arguments {
             [count, modules, account, domain] => (count, modules, account, domain, OsStr::new("")),
@@ -48,7 +47,7 @@ pub fn main() -> ExitCode {
 
 /// Runs `cvm-v1benchclient`.
 #[must_use]
-pub fn main_v1() -> ExitCode {
+pub fn main_v1() -> u8 {
     V1.run(|arguments| {
         let [number, module, account, domain, credentials @ ..] = arguments else {
             return Err(V1.usage());

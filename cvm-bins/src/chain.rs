@@ -1,7 +1,5 @@
 //! `cvm-chain`: other modules, asked in order.
 
-use std::process::ExitCode;
-
 use cvm_backends::Notices;
 use cvm_backends::chain::{Chain, Options};
 use cvm_core::client::ModuleList;
@@ -38,9 +36,9 @@ const NAMES: [&str; 10] = [
     "CVM_CHAIN9",
 ];
 
-/// Runs the program.
+/// Runs the program and returns its exit status.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let open = |notices: Notices| options().map(|options| Chain::new(options, notices));
     PROGRAM.run(|arguments| {
         stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;

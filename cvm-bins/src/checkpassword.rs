@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 use cvm_core::account::Account;
 use cvm_core::checkpassword::{RECORD_MAX, Record};
@@ -44,7 +43,7 @@ const TEMPORARY: u8 = 111;
 
 /// Runs `cvm-checkpassword`.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     run(&V2, |module| {
         let modules = ModuleList::parse(module)?;
         Ok(move |login: &Login<'_>| login.ask(&modules))
@@ -53,14 +52,14 @@ pub fn main() -> ExitCode {
 
 /// Runs `cvm-v1checkpassword`.
 #[must_use]
-pub fn main_v1() -> ExitCode {
+pub fn main_v1() -> u8 {
     run(&V1, |module| {
         let module = ModuleList::single(Endpoint::parse(module)?);
         Ok(move |login: &Login<'_>| login.ask_v1(&module))
     })
 }
 
-fn run<A>(program: &Program, open: impl FnOnce(&[u8]) -> Result<A, Stopped>) -> ExitCode
+fn run<A>(program: &Program, open: impl FnOnce(&[u8]) -> Result<A, Stopped>) -> u8
 where
     A: Fn(&Login<'_>) -> Result<Reply, Stopped>,
 {

@@ -13,6 +13,7 @@ pub mod asking;
 pub mod environment;
 pub mod program;
 pub mod serving;
+pub mod start;
 
 pub mod benchclient;
 pub mod chain;

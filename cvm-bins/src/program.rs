@@ -3,7 +3,6 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use cvm_core::Code;
 use cvm_core::client::ModuleError;
@@ -67,8 +66,9 @@ impl Stopped {
 }
 
 impl Program {
-    /// Answers `--help` and `--version`, or runs the program with its arguments and tells why it stopped.
-    pub fn run(&self, run: impl FnOnce(&[OsString]) -> Result<Code, Stopped>) -> ExitCode {
+    /// Answers `--help` and `--version`, or runs the program with its arguments and tells why it stopped;
+    /// returns its exit status.
+    pub fn run(&self, run: impl FnOnce(&[OsString]) -> Result<Code, Stopped>) -> u8 {
         self.run_with_status(|arguments| run(arguments).map(Code::byte), |stopped| stopped.code().byte())
     }
 
@@ -77,17 +77,17 @@ impl Program {
         &self,
         run: impl FnOnce(&[OsString]) -> Result<u8, Stopped>,
         status: impl FnOnce(&Stopped) -> u8,
-    ) -> ExitCode {
+    ) -> u8 {
         let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
         let text = match arguments.first().and_then(|first| first.to_str()) {
             Some("--help" | "-h") => self.to_string(),
             Some("--version" | "-V") => format!("{} {}", called_as(), env!("CARGO_PKG_VERSION")),
             _ => {
                 return match run(&arguments) {
-                    Ok(status) => ExitCode::from(status),
+                    Ok(status) => status,
                     Err(stopped) => {
                         complain(&stopped);
-                        ExitCode::from(status(&stopped))
+                        status(&stopped)
                     }
                 };
             }
@@ -129,10 +129,10 @@ pub fn complain(message: &dyn fmt::Display) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-fn print_or_give_up(text: &str) -> ExitCode {
+fn print_or_give_up(text: &str) -> u8 {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(Code::IO.byte()),
+        Ok(()) => 0,
+        Err(_) => Code::IO.byte(),
     }
 }

@@ -1,7 +1,5 @@
 //! `cvm-pwfile`: accounts in a file of passwd(5) lines.
 
-use std::process::ExitCode;
-
 use cvm_backends::password::Comparison;
 use cvm_backends::pwfile::{Options, PwFile, PwScan};
 
@@ -19,9 +17,9 @@ const PROGRAM: Program = Program {
     more_settings: serving::SETTINGS,
 };
 
-/// Runs the program.
+/// Runs the program and returns its exit status.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     PROGRAM.run(|arguments| {
         let serve = |notices| options().map(|options| PwFile::open(options, notices));
         let once = |notices| options().map(|options| PwScan::new(options, notices));

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::process::ExitCode;
 
 use cvm_backends::qmail::{Options, Qmail};
 
@@ -25,9 +24,9 @@ const PROGRAM: Program = Program {
 /// Settings that this version does not have: ignoring them would accept more than was asked for.
 const REFUSED: [&str; 3] = ["CVM_QMAIL_CHECK_PERMS", "CVM_QMAIL_LOOKASIDE", "CVM_QMAIL_STRICT"];
 
-/// Runs the program.
+/// Runs the program and returns its exit status.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let open = |_| options().map(Qmail::open);
     PROGRAM.run(|arguments| serving::run(&PROGRAM, arguments, open, open))
 }

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::UdpSocket;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use cvm_core::Code;
 use rustix::process::{Pid, Signal, kill_process};
@@ -26,11 +26,11 @@ const PROGRAM: Program = Program {
 const ACCOUNT: &str = "alice";
 const DOMAIN: &str = "example.net";
 
-/// Runs the program; called as `cvm-pwfile` or `cvm-testclient`, it is that program.
+/// Runs the program and returns its exit status; called as `cvm-pwfile` or `cvm-testclient`, it is that program.
 ///
 /// So the demonstration runs the real programs even where only this one was built.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     match called_as().as_str() {
         "cvm-pwfile" => pwfile::main(),
         "cvm-testclient" => testclient::main(),

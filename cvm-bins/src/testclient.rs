@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 use cvm_core::client::{ClientRequest, Endpoint, ModuleList};
 use cvm_core::wire::Reply;
@@ -44,7 +43,7 @@ const OUT_OF_SCOPE: &str = "out of scope:     ";
 
 /// Runs `cvm-testclient`.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     V2.run(|arguments| {
         let (modules, account, domain, password) = match arguments {
             [modules, account, domain] => (modules, account, domain, [].as_slice()),
@@ -63,7 +62,7 @@ pub fn main() -> ExitCode {
 
 /// Runs `cvm-v1testclient`.
 #[must_use]
-pub fn main_v1() -> ExitCode {
+pub fn main_v1() -> u8 {
     V1.run(|arguments| {
         let [module, account, domain, credentials @ ..] = arguments else {
             return Err(V1.usage());

@@ -1,7 +1,5 @@
 //! `cvm-unix`: the accounts of the system.
 
-use std::process::ExitCode;
-
 use cvm_backends::unix::Unix;
 
 use crate::program::Program;
@@ -15,9 +13,9 @@ const PROGRAM: Program = Program {
     more_settings: serving::SETTINGS,
 };
 
-/// Runs the program.
+/// Runs the program and returns its exit status.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> u8 {
     let open = |notices| Ok(Unix::new(notices));
     PROGRAM.run(|arguments| serving::run(&PROGRAM, arguments, open, open))
 }

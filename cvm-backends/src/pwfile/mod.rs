@@ -5,6 +5,7 @@
 //! [`PwScan`] reads the file once for each request.
 
 mod entry;
+mod needle;
 mod scan;
 mod table;
 

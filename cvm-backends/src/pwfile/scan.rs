@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Request};
+use memchr::memchr;
 use zeroize::Zeroizing;
 
 use super::Options;
 use super::entry::{DECOY_LINES, DecoyKey, Entry};
+use super::needle::Needle;
 use crate::Notices;
 use crate::judge::Judge;
 use crate::notices::Once;
@@ -161,7 +163,7 @@ impl<'n> Scan<'n> {
             let count = input.read(&mut buffer[kept..])?;
             let filled = kept + count;
             if count == 0 {
-                self.line(&buffer[..kept], self.read - as_u64(kept));
+                self.last_line(&buffer[..kept], self.read - as_u64(kept));
                 return Ok(());
             }
             let start = self.read - as_u64(kept);
@@ -180,32 +182,37 @@ impl<'n> Scan<'n> {
 
     /// Looks at the whole lines of a chunk that begins at this position, and returns their length.
     fn lines(&mut self, chunk: &[u8], position: u64) -> usize {
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', chunk) {
-            self.line(&chunk[start..end], position + as_u64(start));
-            start = end + 1;
-        }
-        start
+        let length = memchr::memrchr(b'\n', chunk).map_or(0, |end| end + 1);
+        let lines = &chunk[..length];
+        self.look_for_decoys(lines, position);
+        let needle = Needle::new(self.name);
+        needle.search(lines, |start| self.look_for_account(first_line(&lines[start..])));
+        length
     }
 
-    /// Most lines are nothing: two comparisons tell.
-    #[inline(always)]
-    fn line(&mut self, line: &[u8], position: u64) {
+    /// Looks at the last line, which no newline ends.
+    fn last_line(&mut self, line: &[u8], position: u64) {
         if position >= self.look_from {
             self.look_for_decoy(line, position);
         }
-        if self.is_candidate(line) {
-            self.look_for_account(line);
-        }
+        self.look_for_account(line);
     }
 
-    /// Tells whether the first field may be the name: it is as long and ends alike.
-    #[inline(always)]
-    fn is_candidate(&self, line: &[u8]) -> bool {
-        let [.., last] = self.name else {
-            return false;
-        };
-        line.get(self.name.len()) == Some(&b':') && line[self.name.len() - 1].eq_ignore_ascii_case(last)
+    /// Goes through the lines from the position on from which they are looked at, which moves meanwhile.
+    fn look_for_decoys(&mut self, lines: &[u8], position: u64) {
+        let mut start = 0;
+        while start < lines.len() {
+            let skipped = self.look_from.saturating_sub(position + as_u64(start));
+            if skipped == 0 {
+                self.look_for_decoy(first_line(&lines[start..]), position + as_u64(start));
+            }
+            // The next line to look at begins behind the first newline from here on.
+            let from = usize::try_from(skipped.saturating_sub(1)).unwrap_or(usize::MAX).saturating_add(start);
+            let Some(end) = lines.get(from..).and_then(|rest| memchr(b'\n', rest)) else {
+                return;
+            };
+            start = from + end + 1;
+        }
     }
 
     fn look_for_account(&mut self, line: &[u8]) {
@@ -243,6 +250,11 @@ impl<'n> Scan<'n> {
         let is_unchanged = Stamp::of(&file.metadata()?) == stamp && self.read == stamp.size;
         Ok(is_unchanged && (self.ends_in_newline || stamp.is_older_than(GRACE)))
     }
+}
+
+/// Returns what comes before the first newline.
+fn first_line(lines: &[u8]) -> &[u8] {
+    &lines[..memchr(b'\n', lines).unwrap_or(lines.len())]
 }
 
 /// Makes room for a line that is longer than the buffer, if there is memory.

@@ -1,5 +1,5 @@
 //! See `cvm-chain --help`.
 
-fn main() -> std::process::ExitCode {
-    cvm_bins::chain::main()
-}
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_bins::chain::main);

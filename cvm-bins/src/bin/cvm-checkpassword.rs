@@ -1,5 +1,5 @@
 //! See `cvm-checkpassword --help`.
 
-fn main() -> std::process::ExitCode {
-    cvm_bins::checkpassword::main()
-}
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_bins::checkpassword::main);

@@ -1,5 +1,5 @@
 //! See `cvm-qmail --help`.
 
-fn main() -> std::process::ExitCode {
-    cvm_bins::qmail::main()
-}
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_bins::qmail::main);

@@ -1,5 +1,5 @@
 //! See `cvm-testclient --help`.
 
-fn main() -> std::process::ExitCode {
-    cvm_bins::testclient::main()
-}
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_bins::testclient::main);

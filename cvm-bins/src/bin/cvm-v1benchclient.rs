@@ -1,5 +1,5 @@
 //! See `cvm-v1benchclient --help`.
 
-fn main() -> std::process::ExitCode {
-    cvm_bins::benchclient::main_v1()
-}
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_bins::benchclient::main_v1);
