@@ -1,8 +1,8 @@
 //! Running a module: in command mode without arguments, as a server with endpoints.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::fd::AsFd;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use cvm_core::module::{Module, Temporary};
 use cvm_core::observe::Observer;
 use cvm_core::{Code, Policy};
 use cvm_io_blocking::command;
+use rustix::stdio::{stdin, stdout};
 
 use crate::access_log::AccessLog;
 use crate::environment::{self, SettingError};
@@ -70,8 +71,8 @@ pub fn run<M: Module + 'static, O: Module + 'static>(
 /// Reads the request before anything else: some clients hang if a module ends without reading.
 fn answer_one(answer: impl FnOnce() -> Result<Arc<dyn Answer>, SettingError>) -> Result<Code, Stopped> {
     let failed = |stream| move |error: io::Error| Stopped::Io(format!("standard {stream}: {error}"));
-    let request = command::read_request(io::stdin().lock()).map_err(failed("input"))?;
-    let output = io::stdout().lock();
+    let request = command::read_request(Unbuffered(stdin())).map_err(failed("input"))?;
+    let output = Unbuffered(stdout());
     let code = match answer() {
         Ok(answer) => command::respond(&*answer, &request, output),
         Err(error) => {
@@ -80,6 +81,25 @@ fn answer_one(answer: impl FnOnce() -> Result<Arc<dyn Answer>, SettingError>) ->
         }
     };
     code.map_err(failed("output"))
+}
+
+/// A standard descriptor without the buffer of the standard library, which costs more than one packet does.
+struct Unbuffered(BorrowedFd<'static>);
+
+impl Read for Unbuffered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(self.0, buffer)?)
+    }
+}
+
+impl Write for Unbuffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(self.0, bytes)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn serve_endpoints(
