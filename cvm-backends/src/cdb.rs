@@ -8,11 +8,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use crate::stamp::{self, Stamp, TICK};
+use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
 
 /// The 256 hash tables' positions and lengths, at the beginning of the file.
 const HEADER: usize = 2048;
@@ -30,6 +31,9 @@ const SLOTS_MAX: u32 = 16 * 1024;
 /// How many records of one search may have the hash of the key and another key.
 const COLLISIONS_MAX: u32 = 64;
 
+/// How many times in a row a table is opened that is exchanged meanwhile.
+const TRIES: usize = 4;
+
 /// The largest value that is read.
 const DATA_MAX: u32 = 1024 * 1024;
 
@@ -40,7 +44,7 @@ const RECORD_GUESS: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Cdb {
     file: File,
-    size: u64,
+    stamp: Stamp,
     header: Box<[u8; HEADER]>,
 }
 
@@ -54,25 +58,33 @@ impl Cdb {
     ///
     /// # Errors
     ///
-    /// Those of opening and reading; `InvalidData` if it is shorter than any table.
-    #[cfg(test)]
+    /// Those of opening and reading; `InvalidData` if it is no table, or not yet a whole one.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (file, stamp) = stamp::open(path)?;
-        Self::new(file, stamp.size)
+        Self::new(file, stamp)
     }
 
-    fn new(file: File, size: u64) -> io::Result<Self> {
+    fn new(file: File, stamp: Stamp) -> io::Result<Self> {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
-        Ok(Self { file, size, header })
+        let table = Self { file, stamp, header };
+        (0..256).try_for_each(|number| table.table(number).map(drop))?;
+        Ok(table)
     }
 
     /// Returns the value that was stored first under this key.
     ///
     /// # Errors
     ///
-    /// Those of reading; `InvalidData` if the file is damaged on the way to the key.
+    /// Those of reading; `InvalidData` if the file is damaged on the way to the key, or was written to since it was
+    /// opened: what was read may be of two versions.
     pub(crate) fn find(&self, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let found = self.search(key)?;
+        let now = Stamp::of(&self.file.metadata()?);
+        if now.has_content_of(&self.stamp) { Ok(found) } else { Err(damaged()) }
+    }
+
+    fn search(&self, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let hash = hash(key);
         let (position, length) = self.table(hash)?;
         let mut slot = if length == 0 { return Ok(None) } else { (hash >> 8) % length };
@@ -110,14 +122,15 @@ impl Cdb {
     fn table(&self, hash: u32) -> io::Result<(u32, u32)> {
         let (position, length) = pair_at(self.header.as_slice(), (hash & 255) as usize * SLOT).ok_or_else(damaged)?;
         let end = u64::from(position) + u64::from(length) * SLOT as u64;
-        let is_inside = length == 0 || (position as usize >= HEADER && end <= self.size);
+        let is_inside = length == 0 || (position as usize >= HEADER && end <= self.stamp.size);
         if is_inside { Ok((position, length)) } else { Err(damaged()) }
     }
 
     /// Returns the value of the record at this position if it has this key.
     fn record(&self, position: u32, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let position = u64::from(position);
-        let available = self.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
+        let available =
+            self.stamp.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
         let mut guess = Zeroizing::new([0; RECORD_GUESS]);
         let length = usize::try_from(available).unwrap_or(usize::MAX).min(RECORD_GUESS);
         let start = guess.get_mut(..length).ok_or_else(damaged)?;
@@ -163,10 +176,15 @@ fn pair_at(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
 }
 
 /// A table that others exchange: opened once, and again when [`refresh`](Self::refresh) sees that it changed.
+///
+/// A new version that is damaged, or a file that is missing, may be one that is being written: for a second the
+/// version before still answers.
 #[derive(Debug)]
 pub(crate) struct WatchedCdb {
     path: PathBuf,
     current: RwLock<Version>,
+    /// Held by the one who opens a new version; nobody waits for it.
+    look: Mutex<Look>,
 }
 
 /// What there is of the file.
@@ -177,27 +195,44 @@ struct Version {
     table: Result<Option<Arc<Cdb>>, io::ErrorKind>,
 }
 
+/// What was seen of the file.
+#[derive(Debug, Default)]
+struct Look {
+    seen: Sight,
+    unreadable_since: Option<Instant>,
+}
+
 impl WatchedCdb {
     /// Opens the table; one that is missing or damaged is looked for again later.
     pub(crate) fn open(path: PathBuf) -> Self {
-        let current = RwLock::new(Version::open(&path));
-        Self { path, current }
+        let mut look = Look::default();
+        let current = match load(&path) {
+            Ok(opened) => look.take(opened),
+            Err(error) => Version::none(&error),
+        };
+        Self { path, current: RwLock::new(current), look: Mutex::new(look) }
     }
 
     /// Looks whether the file has changed, with one `stat`, and opens it anew if so.
     pub(crate) fn refresh(&self) {
-        let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata)).ok();
-        let is_current = {
+        let seen = stamp::look(&self.path);
+        let has_table = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            match seen {
-                Some(stamp) => current.settled == Some(stamp),
-                None => matches!(current.table, Ok(None)),
+            if current.is_of(&seen) {
+                return;
             }
+            matches!(current.table, Ok(Some(_)))
         };
-        if !is_current {
-            let version = Version::open(&self.path);
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
-        }
+        // Whoever holds it is about to do the same.
+        let Ok(mut look) = self.look.try_lock() else {
+            return;
+        };
+        let version = match load(&self.path) {
+            Ok(opened) => look.take(opened),
+            Err(_) if has_table && look.is_between_two(&self.path) => return,
+            Err(error) => Version::none(&error),
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     /// Returns the table, or `None` if there is no such file.
@@ -211,14 +246,45 @@ impl WatchedCdb {
 }
 
 impl Version {
-    fn open(path: &Path) -> Self {
-        match stamp::open(path).and_then(|(file, stamp)| Ok((Cdb::new(file, stamp.size)?, stamp))) {
-            Ok((table, stamp)) => {
-                Self { settled: stamp.is_older_than(TICK).then_some(stamp), table: Ok(Some(Arc::new(table))) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self { settled: None, table: Ok(None) },
-            Err(error) => Self { settled: None, table: Err(error.kind()) },
+    fn none(error: &io::Error) -> Self {
+        let is_missing = error.kind() == io::ErrorKind::NotFound;
+        Self { settled: None, table: if is_missing { Ok(None) } else { Err(error.kind()) } }
+    }
+
+    /// Tells whether this is still what is there.
+    fn is_of(&self, seen: &io::Result<Stamp>) -> bool {
+        match seen {
+            Ok(stamp) => self.settled == Some(*stamp),
+            Err(error) => error.kind() == io::ErrorKind::NotFound && matches!(self.table, Ok(None)),
         }
+    }
+}
+
+impl Look {
+    fn take(&mut self, table: Cdb) -> Version {
+        self.seen.see(table.stamp);
+        self.unreadable_since = None;
+        let settled = self.seen.has_aged(table.stamp, TICK).then_some(table.stamp);
+        Version { settled, table: Ok(Some(Arc::new(table))) }
+    }
+
+    /// Tells whether what cannot be read may be a version that is not yet whole.
+    fn is_between_two(&mut self, path: &Path) -> bool {
+        let since = *self.unreadable_since.get_or_insert_with(Instant::now);
+        since.elapsed() < GRACE && !stamp::has_stood(path)
+    }
+}
+
+/// Opens a table; if it is exchanged meanwhile, the one that took its place.
+fn load(path: &Path) -> io::Result<Cdb> {
+    let mut tries = 1;
+    loop {
+        let opened = Cdb::open(path);
+        let is_same = |table: &Cdb| stamp::look(path).is_ok_and(|stamp| stamp == table.stamp);
+        if opened.as_ref().is_ok_and(is_same) || tries == TRIES {
+            return opened;
+        }
+        tries += 1;
     }
 }
 
@@ -229,8 +295,12 @@ pub(crate) fn search_bytes(bytes: &[u8], key: &[u8]) -> io::Result<Option<Zeroiz
     let fd = rustix::fs::memfd_create("cdb", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
-    Cdb::new(file, bytes.len() as u64)?.find(key)
+    let stamp = Stamp::of(&file.metadata()?);
+    Cdb::new(file, stamp)?.find(key)
 }
+
+#[cfg(test)]
+pub(crate) use tests::made;
 
 #[cfg(test)]
 mod tests;

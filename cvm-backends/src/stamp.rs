@@ -4,7 +4,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 
@@ -35,6 +35,11 @@ impl Stamp {
         }
     }
 
+    /// Tells whether the bytes are the same as those of another stamp of one open file, which may have lost its name.
+    pub(crate) fn has_content_of(&self, other: &Self) -> bool {
+        (self.size, self.modified) == (other.size, other.modified)
+    }
+
     /// Tells whether the last change lies at least this far back, by the clock on the wall.
     pub(crate) fn is_older_than(&self, age: Duration) -> bool {
         let (seconds, nanoseconds) = self.changed.max(self.modified);
@@ -47,10 +52,47 @@ impl Stamp {
     }
 }
 
+/// The stamp that was seen last, and when for the first time.
+#[derive(Debug, Default)]
+pub(crate) struct Sight(Option<(Stamp, Instant)>);
+
+impl Sight {
+    /// Takes note of a stamp; tells whether it is another one than before.
+    pub(crate) fn see(&mut self, stamp: Stamp) -> bool {
+        let is_new = self.0.is_none_or(|(seen, _)| seen != stamp);
+        if is_new {
+            self.0 = Some((stamp, Instant::now()));
+        }
+        is_new
+    }
+
+    /// Tells whether this stamp has stood for a time: by the clock on the wall, or by our own if that one is wrong.
+    pub(crate) fn has_aged(&self, stamp: Stamp, age: Duration) -> bool {
+        let watched = self.0.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since.elapsed());
+        stamp.is_older_than(age) || watched.is_some_and(|watched| watched >= age.max(GRACE))
+    }
+}
+
+/// Takes the stamp of what a path leads to.
+pub(crate) fn look(path: &Path) -> io::Result<Stamp> {
+    std::fs::metadata(path).map(|metadata| Stamp::of(&metadata))
+}
+
+/// Tells whether a file has been as it is, or missing, for longer than [`GRACE`].
+pub(crate) fn has_stood(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    look(path).or_else(|_| look(folder)).is_ok_and(|stamp| stamp.is_older_than(GRACE))
+}
+
+/// Opens a file; neither a pipe nor a device makes it wait.
+pub(crate) fn open_any(path: &Path) -> io::Result<File> {
+    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
+    OpenOptions::new().read(true).custom_flags(nonblock).open(path)
+}
+
 /// Opens a regular file and takes its stamp; anything else might block or never end.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Stamp)> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
+    let file = open_any(path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok((file, Stamp::of(&metadata))) } else { Err(io::Error::other("not a regular file")) }
 }

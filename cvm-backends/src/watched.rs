@@ -5,7 +5,7 @@
 //! answers. A file that is deleted or unreadable for more than a second is no file.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::Notices;
-use crate::stamp::{self, GRACE, Stamp, TICK};
+use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
 
 /// The largest file that is read where the change is noticed; reading a larger one is left to whoever can wait.
 const INLINE_MAX: u64 = 256 * 1024;
@@ -28,12 +28,17 @@ const RETRY: Duration = Duration::from_millis(50);
 /// How many times in a row a file is read while each version is replaced before it was read to its end.
 const TRIES: usize = 4;
 
+/// What makes something of a file's bytes.
+type Parse<T> = Box<dyn Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync>;
+
 /// A file and its last whole version.
 pub(crate) struct Watched<T> {
     path: PathBuf,
-    parse: Box<dyn Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync>,
+    parse: Parse<T>,
     notices: Notices,
-    current: RwLock<Option<Arc<T>>>,
+    /// A missing file is nothing to tell anybody.
+    is_optional: bool,
+    current: RwLock<Result<Arc<T>, io::ErrorKind>>,
     /// How many changes were noticed, and how many of them had been when the last reading began: whoever noticed one
     /// waits for a reading that began later.
     noticed: AtomicU64,
@@ -46,8 +51,7 @@ pub(crate) struct Watched<T> {
 /// What was seen of the file.
 #[derive(Default)]
 struct Look {
-    /// The stamp that was seen last, and when for the first time.
-    seen: Option<(Stamp, Instant)>,
+    seen: Sight,
     /// The version that was loaded last.
     loaded: Option<Stamp>,
     /// The version that is being read and parsed.
@@ -86,11 +90,25 @@ impl<T> Watched<T> {
         notices: Notices,
         parse: impl Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
+        Self::new(path, notices, false, Box::new(parse))
+    }
+
+    /// The same for a file that need not be there.
+    pub(crate) fn open_optional(
+        path: PathBuf,
+        notices: Notices,
+        parse: impl Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(path, notices, true, Box::new(parse))
+    }
+
+    fn new(path: PathBuf, notices: Notices, is_optional: bool, parse: Parse<T>) -> Self {
         let watched = Self {
             path,
-            parse: Box::new(parse),
+            parse,
             notices,
-            current: RwLock::default(),
+            is_optional,
+            current: RwLock::new(Err(io::ErrorKind::NotFound)),
             noticed: AtomicU64::new(0),
             handled: AtomicU64::new(0),
             look: Mutex::default(),
@@ -102,8 +120,8 @@ impl<T> Watched<T> {
 
     /// Looks whether the file has changed: one `stat`, and a small file is read again.
     pub(crate) fn refresh(&self) {
-        match std::fs::metadata(&self.path) {
-            Ok(metadata) => self.notice(Stamp::of(&metadata)),
+        match stamp::look(&self.path) {
+            Ok(stamp) => self.notice(stamp),
             Err(error) => self.miss(&error),
         }
     }
@@ -121,6 +139,15 @@ impl<T> Watched<T> {
 
     /// Returns the last whole version; `None` if there is none.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
+        self.version().ok()
+    }
+
+    /// Returns the last whole version.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(crate) fn version(&self) -> Result<Arc<T>, io::ErrorKind> {
         if self.is_due() {
             self.load_if_due(&self.turn());
         }
@@ -208,14 +235,14 @@ impl<T> Watched<T> {
         if Stamp::of(&file.metadata()?) != stamp || bytes.len() != size {
             return Err(NoVersion::Changed);
         }
-        let is_complete = bytes.ends_with(b"\n") || self.look().has_aged(stamp, GRACE);
+        let is_complete = bytes.ends_with(b"\n") || self.look().seen.has_aged(stamp, GRACE);
         if is_complete { Ok((stamp, bytes)) } else { Err(NoVersion::NotWhole) }
     }
 
     fn accept(&self, stamp: Stamp, version: Arc<T>) {
         let mut look = self.look();
         look.accept(stamp);
-        let old = self.exchange(Some(version));
+        let old = self.exchange(Ok(version));
         drop(look);
         // It may be large, and to wipe it takes time: nobody waits for a lock meanwhile.
         drop(old);
@@ -225,29 +252,22 @@ impl<T> Watched<T> {
     fn miss(&self, error: &io::Error) {
         let mut look = self.look();
         let since = *look.unreadable_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < GRACE && !self.has_been_so() {
+        if since.elapsed() < GRACE && !stamp::has_stood(&self.path) {
             return;
         }
         look.loaded = None;
         let has_said = std::mem::replace(&mut look.has_said_unreadable, true);
-        let old = self.exchange(None);
+        let old = self.exchange(Err(error.kind()));
         drop(look);
         drop(old);
-        if !has_said {
+        let is_fine = self.is_optional && error.kind() == io::ErrorKind::NotFound;
+        if !has_said && !is_fine {
             self.notices.give(format_args!("{}: {error}", self.path.display()));
         }
     }
 
-    /// Tells whether the file has been missing or unreadable for longer than we have known.
-    fn has_been_so(&self) -> bool {
-        let folder =
-            self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        let changed = std::fs::metadata(&self.path).or_else(|_| std::fs::metadata(folder));
-        changed.is_ok_and(|metadata| Stamp::of(&metadata).is_older_than(GRACE))
-    }
-
     /// Puts a version in the place of the current one, which is returned.
-    fn exchange(&self, version: Option<Arc<T>>) -> Option<Arc<T>> {
+    fn exchange(&self, version: Result<Arc<T>, io::ErrorKind>) -> Result<Arc<T>, io::ErrorKind> {
         std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), version)
     }
 
@@ -281,14 +301,9 @@ impl Look {
     }
 
     fn see(&mut self, stamp: Stamp) {
-        if !self.is_last_seen(stamp) {
-            self.seen = Some((stamp, Instant::now()));
+        if self.seen.see(stamp) {
             self.retry_at = None;
         }
-    }
-
-    fn is_last_seen(&self, stamp: Stamp) -> bool {
-        self.seen.is_some_and(|(seen, _)| seen == stamp)
     }
 
     /// Takes note that the version with this stamp is open and about to be read.
@@ -296,7 +311,7 @@ impl Look {
         self.unreadable_since = None;
         self.see(stamp);
         self.loading = Some(stamp);
-        self.will_be_settled = self.has_aged(stamp, TICK);
+        self.will_be_settled = self.seen.has_aged(stamp, TICK);
     }
 
     fn accept(&mut self, stamp: Stamp) {
@@ -304,12 +319,6 @@ impl Look {
         self.is_settled = self.will_be_settled;
         self.retry_at = None;
         self.has_said_unreadable = false;
-    }
-
-    /// Tells whether this stamp has stood for a time: by the clock on the wall, or by our own if that one is wrong.
-    fn has_aged(&self, stamp: Stamp, age: Duration) -> bool {
-        let watched = self.seen.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since.elapsed());
-        stamp.is_older_than(age) || watched.is_some_and(|watched| watched >= age.max(GRACE))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use cvm_backends::qmail::{Options, Qmail};
+use cvm_backends::Notices;
+use cvm_backends::qmail::{Options, Permissions, Qmail, Rules};
 
 use crate::environment::{self, SettingError};
 use crate::program::Program;
@@ -17,31 +18,41 @@ const PROGRAM: Program = Program {
         ("CVM_QMAIL_ASSUME_LOCAL", "if set, domains that are not virtual are local"),
         ("CVM_QMAIL_MISSINGDOMAIN", "what stands in for other domains (empty: localhost)"),
         ("CVM_QMAIL_MISSINGUSER", "the user that those go to (default alias)"),
+        (
+            "CVM_QMAIL_CHECK_PERMS",
+            "if set, look at dot-qmail files with their users' rights; -...: what they may not see is not there",
+        ),
+        ("CVM_QMAIL_LOOKASIDE", "programs, separated by blanks, to whose addresses another module answers"),
+        ("CVM_QMAIL_STRICT", "1: decide as qmail does where the original cvm-qmail decides otherwise"),
     ],
     more_settings: serving::SETTINGS,
 };
 
-/// Settings that this version does not have: ignoring them would accept more than was asked for.
-const REFUSED: [&str; 3] = ["CVM_QMAIL_CHECK_PERMS", "CVM_QMAIL_LOOKASIDE", "CVM_QMAIL_STRICT"];
-
 /// Runs the program and returns its exit status.
 #[must_use]
 pub fn main() -> u8 {
-    let open = |_| options().map(Qmail::open);
+    let open = |notices: Notices| options().map(|options| Qmail::open(options, notices));
     PROGRAM.run(|arguments| serving::run(&PROGRAM, arguments, open, open))
 }
 
 fn options() -> Result<Options, SettingError> {
-    for name in REFUSED {
-        if let Some(value) = environment::bytes(name) {
-            return Err(SettingError::wrong(name, &value, "it to be unset, as this version does not have it"));
-        }
-    }
+    let is_strict = environment::parsed("CVM_QMAIL_STRICT", "1, or nothing", |value| (value == b"1").then_some(()))?;
     let missing_domain = environment::bytes("CVM_QMAIL_MISSINGDOMAIN");
     Ok(Options {
         root: OsString::from_vec(environment::filled("QMAIL_ROOT").unwrap_or_else(|| b"/var/qmail".to_vec())).into(),
+        rules: if is_strict.is_some() { Rules::Qmail } else { Rules::Original },
         assume_local: environment::bytes("CVM_QMAIL_ASSUME_LOCAL").is_some(),
         missing_domain: missing_domain.map(|name| if name.is_empty() { b"localhost".to_vec() } else { name }),
         missing_user: environment::filled("CVM_QMAIL_MISSINGUSER").unwrap_or_else(|| b"alias".to_vec()),
+        permissions: match environment::filled("CVM_QMAIL_CHECK_PERMS") {
+            None => Permissions::Unchecked,
+            Some(value) if value.starts_with(b"-") => Permissions::DeniedIsMissing,
+            Some(_) => Permissions::DeniedIsTemporary,
+        },
+        lookaside: words(&environment::bytes("CVM_QMAIL_LOOKASIDE").unwrap_or_default()),
     })
+}
+
+fn words(text: &[u8]) -> Vec<Vec<u8>> {
+    text.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
 }

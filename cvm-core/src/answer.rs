@@ -72,8 +72,10 @@ impl<M: Module, O: Observer> Answerer<M, O> {
             Ok(exchange) => exchange,
             Err(refusal) => return Ok(self.write(&refusal, out)),
         };
-        patience.allows(|| self.module.lookup_cost(exchange.request()))?;
-        let found = self.module.lookup(exchange.request());
+        let found = match patience {
+            Patience::Immediate => self.module.lookup_inline(exchange.request()).map_err(Stop)?,
+            Patience::Blocking => self.module.lookup(exchange.request()),
+        };
         let granted = match exchange.looked_up(found) {
             Ok(AfterLookup::Granted(granted)) => Ok(granted),
             Ok(AfterLookup::Authenticate(claim)) => {

@@ -77,6 +77,19 @@ pub trait Module: Send + Sync {
         Cost::Inline
     }
 
+    /// Finds the account as [`Self::lookup`] does, if that is [`Cost::Inline`]: for a module that learns only on the way
+    /// what its look-up costs, which is then not done twice.
+    ///
+    /// # Errors
+    ///
+    /// What it costs otherwise.
+    fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Self::Account>, Temporary>, Cost> {
+        match self.lookup_cost(request) {
+            Cost::Inline => Ok(self.lookup(request)),
+            cost @ (Cost::Cpu | Cost::Wait) => Err(cost),
+        }
+    }
+
     /// Says what [`Self::authenticate`] against this account costs.
     fn authenticate_cost(&self, _account: &Self::Account) -> Cost {
         Cost::Inline

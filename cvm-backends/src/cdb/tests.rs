@@ -1,12 +1,13 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
 
 /// Makes a table with tinycdb's program.
-fn made(path: &Path, records: &[(Vec<u8>, Vec<u8>)]) {
+pub(crate) fn made(path: &Path, records: &[(Vec<u8>, Vec<u8>)]) {
     let mut input = Vec::new();
     for (key, data) in records {
         write!(input, "+{},{}:", key.len(), data.len()).expect("memory");
@@ -62,12 +63,65 @@ fn a_table_is_exchanged_when_its_file_is() {
         let table = watched.get().expect("readable").expect("there");
         assert_eq!(value(&table, b"key").as_deref(), Some(data.as_bytes()));
     }
-    std::fs::write(&path, b"short").expect("written");
-    watched.refresh();
-    assert_eq!(watched.get().expect_err("damaged").kind(), io::ErrorKind::InvalidData);
-    std::fs::remove_file(&path).expect("removed");
-    watched.refresh();
-    assert!(watched.get().expect("a missing file is no error").is_none());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+/// A little more than a file is given that is damaged or missing.
+const MORE_THAN_GRACE: Duration = Duration::from_millis(1100);
+
+#[test]
+fn the_version_before_answers_for_a_second_in_the_place_of_a_damaged_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    let new = folder.path().join("new");
+    made(&path, &[record("key", "whole")]);
+    let watched = WatchedCdb::open(path.clone());
+    let refreshed = || {
+        watched.refresh();
+        let table = watched.get().map_err(|error| error.kind())?;
+        Ok(table.map(|table| value(&table, b"key").expect("the key is there")))
+    };
+    for (damage, then) in [(Some(&b"short"[..]), Err(io::ErrorKind::InvalidData)), (None, Ok(None))] {
+        match damage {
+            Some(bytes) => std::fs::write(&new, bytes).and_then(|()| std::fs::rename(&new, &path)),
+            None => std::fs::remove_file(&path),
+        }
+        .expect("exchanged");
+        assert_eq!(refreshed(), Ok(Some(b"whole".to_vec())));
+        std::thread::sleep(MORE_THAN_GRACE);
+        assert_eq!(refreshed(), then);
+        made(&new, &[record("key", "whole")]);
+        std::fs::rename(&new, &path).expect("renamed");
+        assert_eq!(refreshed(), Ok(Some(b"whole".to_vec())));
+    }
+}
+
+#[test]
+fn a_table_that_is_written_to_is_not_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    made(&path, &[record("one", "Hello")]);
+    let table = Cdb::open(&path).expect("it opens");
+    assert!(table.find(b"one").is_ok());
+    std::fs::rename(&path, folder.path().join("other")).expect("renamed");
+    assert!(table.find(b"one").is_ok(), "another name is no other content");
+    let file = File::options().write(true).open(folder.path().join("other")).expect("it opens");
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("a time");
+    for key in [&b"one"[..], b"two"] {
+        assert_eq!(table.find(key).expect_err("written to").kind(), io::ErrorKind::InvalidData);
+    }
+}
+
+#[test]
+fn a_table_whose_end_is_missing_is_not_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    made(&path, &[record("one", "Hello"), record("two", "Goodbye")]);
+    let bytes = std::fs::read(&path).expect("readable");
+    for length in [0, 2047, 2048, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..length]).expect("written");
+        assert_eq!(Cdb::open(&path).expect_err("cut").kind(), io::ErrorKind::InvalidData, "{length} bytes");
+    }
 }
 
 #[test]

@@ -1,74 +1,161 @@
 //! Control files: read and parsed once, and again when a look shows that they changed.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::stamp::{self, Stamp, TICK};
-
-/// The largest control file that is read.
-const SIZE_MAX: u64 = 64 * 1024 * 1024;
+use super::Rules;
+use crate::Notices;
+use crate::watched::Watched;
 
 /// A control file and what it says; one that is missing says nothing.
-pub(super) struct Control<T> {
-    path: PathBuf,
-    parse: fn(&[Vec<u8>]) -> T,
-    current: RwLock<Version<T>>,
-}
+pub(super) struct Control<T>(Watched<T>);
 
-struct Version<T> {
-    /// The stamp of what was read, if the file can have changed since only with another one.
-    settled: Option<Stamp>,
-    content: Result<Option<Arc<T>>, io::ErrorKind>,
-}
+/// Domains in lower case.
+pub(super) type Domains = HashSet<Vec<u8>>;
+
+/// Domains or addresses in lower case, and what is put before the users of each.
+pub(super) type Prepends = HashMap<Vec<u8>, Vec<u8>>;
 
 impl<T> Control<T> {
-    pub(super) fn open(path: PathBuf, parse: fn(&[Vec<u8>]) -> T) -> Self {
-        let current = RwLock::new(read(&path, parse));
-        Self { path, parse, current }
+    pub(super) fn open(path: PathBuf, notices: Notices, parse: impl Fn(&[u8]) -> T + Send + Sync + 'static) -> Self {
+        Self(Watched::open_optional(path, notices, move |bytes| Ok(parse(&bytes))))
     }
 
-    /// Looks whether the file has changed, with one `stat`, and reads it again if so.
+    /// Looks whether the file has changed, with one `stat`.
     pub(super) fn refresh(&self) {
-        let seen = std::fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata)).ok();
-        let is_current = {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            match seen {
-                Some(stamp) => current.settled == Some(stamp),
-                None => matches!(current.content, Ok(None)),
-            }
-        };
-        if !is_current {
-            let version = read(&self.path, self.parse);
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
-        }
+        self.0.refresh();
+    }
+
+    /// Reads the file again, changed or not.
+    pub(super) fn reload(&self) {
+        self.0.reload();
+    }
+
+    /// Tells whether [`get`](Self::get) has to read the file, or to wait for somebody who does.
+    pub(super) fn is_due(&self) -> bool {
+        self.0.is_due()
     }
 
     /// Returns what the file says, `None` if there is no such file.
     pub(super) fn get(&self) -> io::Result<Option<Arc<T>>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).content.clone().map_err(io::Error::from)
-    }
-}
-
-fn read<T>(path: &Path, parse: fn(&[Vec<u8>]) -> T) -> Version<T> {
-    match lines(path) {
-        Ok((stamp, lines)) => {
-            let settled = stamp.is_older_than(TICK).then_some(stamp);
-            Version { settled, content: Ok(Some(Arc::new(parse(&lines)))) }
+        match self.0.version() {
+            Ok(version) => Ok(Some(version)),
+            Err(io::ErrorKind::NotFound) => Ok(None),
+            Err(kind) => Err(kind.into()),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Version { settled: None, content: Ok(None) },
-        Err(error) => Version { settled: None, content: Err(error.kind()) },
     }
 }
 
-/// Reads the lines that say something, without blanks at their ends.
-fn lines(path: &Path) -> io::Result<(Stamp, Vec<Vec<u8>>)> {
-    let (file, stamp) = stamp::open(path)?;
-    if stamp.size > SIZE_MAX {
-        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+/// Returns the lines that say something. The original cuts blanks off both of their ends, qmail off the last one.
+fn lines(rules: Rules, bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = bytes.split(|&byte| byte == b'\n').map(move |line| match rules {
+        Rules::Original => line.trim_ascii(),
+        Rules::Qmail => without_trailing_blanks(line),
+    });
+    lines.filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+}
+
+fn without_trailing_blanks(line: &[u8]) -> &[u8] {
+    let length = line.iter().rposition(|&byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+    line.get(..length).unwrap_or_default()
+}
+
+/// Reads a file that says one thing: its first line, which for the original is the first that says something.
+pub(super) fn single(rules: Rules, bytes: &[u8]) -> Vec<u8> {
+    let first = match rules {
+        Rules::Original => lines(rules, bytes).next(),
+        Rules::Qmail => bytes.split(|&byte| byte == b'\n').next().map(without_trailing_blanks),
+    };
+    first.unwrap_or_default().to_vec()
+}
+
+/// Reads a list of domains.
+pub(super) fn domains(rules: Rules, bytes: &[u8]) -> Domains {
+    lines(rules, bytes).map(<[u8]>::to_ascii_lowercase).collect()
+}
+
+/// Reads lines of domain, colon, prepend. Of two for one domain the original takes the first, qmail the last.
+pub(super) fn prepends(rules: Rules, bytes: &[u8]) -> Prepends {
+    let mut map = Prepends::new();
+    for line in lines(rules, bytes) {
+        let Some(at) = memchr::memchr(b':', line) else {
+            continue;
+        };
+        let (domain, prepend) = line.split_at(at);
+        let (domain, prepend) = (domain.to_ascii_lowercase(), prepend.get(1..).unwrap_or_default().to_vec());
+        match rules {
+            Rules::Original => drop(map.entry(domain).or_insert(prepend)),
+            Rules::Qmail => drop(map.insert(domain, prepend)),
+        }
     }
-    let mut bytes = Vec::new();
-    file.take(SIZE_MAX).read_to_end(&mut bytes)?;
-    let lines = bytes.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
-    Ok((stamp, lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")).map(<[u8]>::to_vec).collect()))
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Rules; 2] = [Rules::Original, Rules::Qmail];
+
+    #[test]
+    fn comments_and_empty_lines_say_nothing() {
+        for rules in BOTH {
+            let expected = ["a.example", "b.example"].map(|domain| domain.as_bytes().to_vec());
+            assert_eq!(domains(rules, b"# one\n\nA.example \t\n  \n#\nb.EXAMPLE"), expected.into());
+            assert!(domains(rules, b"").is_empty());
+        }
+    }
+
+    #[test]
+    fn qmail_keeps_leading_blanks() {
+        assert!(domains(Rules::Original, b" a \n").contains(&b"a"[..]));
+        assert!(domains(Rules::Qmail, b" a \n").contains(&b" a"[..]));
+        // Only blanks and tabs end a line.
+        assert!(domains(Rules::Qmail, b"a\r\n").contains(&b"a\r"[..]));
+    }
+
+    #[test]
+    fn of_two_lines_the_first_counts_for_the_original_and_the_last_for_qmail() {
+        for (rules, expected) in [(Rules::Original, b"one"), (Rules::Qmail, b"two")] {
+            let map = prepends(rules, b"X.example:one\nno colon\nx.example:two\n:all\nempty.example:\na:b:c\n");
+            assert_eq!(map.get(&b"x.example"[..]).map(Vec::as_slice), Some(&expected[..]));
+            assert_eq!(map.get(&b""[..]).map(Vec::as_slice), Some(&b"all"[..]));
+            assert_eq!(map.get(&b"empty.example"[..]).map(Vec::as_slice), Some(&b""[..]));
+            assert_eq!(map.get(&b"a"[..]).map(Vec::as_slice), Some(&b"b:c"[..]));
+            assert_eq!(map.len(), 4);
+        }
+    }
+
+    #[test]
+    fn a_single_value_is_the_first_line() {
+        assert_eq!(single(Rules::Original, b"# ours\n\n host.example \nother\n"), b"host.example");
+        assert_eq!(single(Rules::Qmail, b" host.example \nother\n"), b" host.example");
+        assert_eq!(single(Rules::Qmail, b"# ours\nhost.example\n"), b"# ours");
+        assert!(BOTH.iter().all(|rules| single(*rules, b"").is_empty()));
+    }
+
+    #[test]
+    fn a_missing_file_says_nothing_and_one_that_comes_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (notices, said) = crate::testing::Said::new();
+        let path = folder.path().join("locals");
+        let control = Control::open(path.clone(), notices, |bytes| domains(Rules::Original, bytes));
+        control.refresh();
+        assert!(control.get().expect("no error").is_none());
+        std::fs::write(&path, "a.example\n").expect("written");
+        control.refresh();
+        assert_eq!(control.get().expect("no error").map(|domains| domains.len()), Some(1));
+        assert_eq!(said.take(), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (notices, said) = crate::testing::Said::new();
+        let control = Control::open(folder.path().to_owned(), notices, |bytes| domains(Rules::Original, bytes));
+        assert!(control.get().is_err());
+        assert_eq!(said.take().len(), 1);
+    }
 }

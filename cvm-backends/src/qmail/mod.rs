@@ -1,144 +1,194 @@
 //! `cvm-qmail`: the addresses that a qmail host delivers to. It answers look-ups only.
+//!
+//! Control files are parsed once and `users/cdb` stays open; each is looked at with one `stat` a round, not a request.
+//! What a look-up costs beyond that is system calls, SYSCALLS
+//!
+//! What these take answers in an event loop, if the folders are on local file systems. It is handed to whoever can
+//! wait where the name service has to be asked, permissions are checked, a control file is large and has changed, or
+//! a folder is not known to be local.
 
+mod address;
 mod control;
+mod dotfile;
+mod ids;
+mod places;
+mod users;
 
-use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use cvm_core::answer::Patience;
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Request};
 use cvm_core::{Scope, StandardFacts};
-use nix::unistd::User;
 
-use crate::cdb::WatchedCdb;
-use control::Control;
+use crate::Notices;
+use crate::notices::Once;
+use address::Addresses;
+use dotfile::{Access, Instructions};
+use places::Places;
+use users::{Assigned, Search, Users};
 
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder that `control` and `users` are in.
+    /// `$QMAIL_ROOT`: the folder that `control` and `users` are in.
     pub root: PathBuf,
-    /// Every domain that is not virtual is local.
+    /// `$CVM_QMAIL_STRICT`: whose decisions are taken.
+    pub rules: Rules,
+    /// `$CVM_QMAIL_ASSUME_LOCAL`: every domain that is not virtual is local.
     pub assume_local: bool,
-    /// What stands in for a domain that is neither local nor virtual.
+    /// `$CVM_QMAIL_MISSINGDOMAIN`: what stands in for a domain that is neither local nor virtual.
     pub missing_domain: Option<Vec<u8>>,
-    /// The user that mail to such a domain goes to.
+    /// `$CVM_QMAIL_MISSINGUSER`: the user that mail to such a domain goes to.
     pub missing_user: Vec<u8>,
+    /// `$CVM_QMAIL_CHECK_PERMS`: whether dot-qmail files are looked at with the rights of their users.
+    pub permissions: Permissions,
+    /// `$CVM_QMAIL_LOOKASIDE`: the programs to whose addresses another module answers.
+    pub lookaside: Vec<Vec<u8>>,
+}
+
+/// Whose decisions are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Those of the original `cvm-qmail`.
+    Original,
+    /// Those of qmail-send, qmail-lspawn and qmail-local.
+    Qmail,
+}
+
+/// Whether dot-qmail files are looked at with the rights of their users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permissions {
+    /// No: with our own.
+    Unchecked,
+    /// Yes, and what they may not see is a temporary failure.
+    DeniedIsTemporary,
+    /// Yes, and what they may not see is not there.
+    DeniedIsMissing,
 }
 
 /// The module.
 pub struct Qmail {
     options: Options,
-    me: Control<Vec<u8>>,
-    envnoathost: Control<Vec<u8>>,
-    locals: Control<HashSet<Vec<u8>>>,
-    virtual_domains: Control<HashMap<Vec<u8>, Vec<u8>>>,
-    users: WatchedCdb,
+    addresses: Addresses,
+    users: Users,
+    places: Places,
+    notices: Notices,
+    no_rights: Once,
 }
 
 /// An address that mail is delivered to.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Account {
     user: Assigned,
     domain: Vec<u8>,
 }
 
-/// Whom a local part is assigned to.
-#[derive(Debug)]
-struct Assigned {
-    name: Vec<u8>,
-    uid: u64,
-    gid: u64,
-    home: PathBuf,
-    dash: Vec<u8>,
-    extension: Vec<u8>,
+/// Why a look-up ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Halt {
+    /// It would have to wait, for which there is no patience.
+    Waits,
+    /// Something failed.
+    Failed,
+}
+
+impl From<io::Error> for Halt {
+    fn from(_: io::Error) -> Self {
+        Self::Failed
+    }
 }
 
 impl Qmail {
     /// Reads the control files; those that are missing are looked for again later.
     #[must_use]
-    pub fn open(options: Options) -> Self {
-        let control = options.root.join("control");
-        let first = |lines: &[Vec<u8>]| lines.first().cloned().unwrap_or_default();
+    pub fn open(options: Options, notices: Notices) -> Self {
         Self {
-            me: Control::open(control.join("me"), first),
-            envnoathost: Control::open(control.join("envnoathost"), first),
-            locals: Control::open(control.join("locals"), |lines| {
-                lines.iter().map(|line| line.to_ascii_lowercase()).collect()
-            }),
-            virtual_domains: Control::open(control.join("virtualdomains"), virtual_domains),
-            users: WatchedCdb::open(options.root.join("users/cdb")),
+            addresses: Addresses::open(&options, &notices),
+            users: Users::open(&options.root),
+            places: Places::new(),
             options,
+            notices,
+            no_rights: Once::default(),
         }
     }
 
-    /// Returns the domain as it is told, and the local part that it makes of a user; `None` if it is not ours.
-    fn local(&self, user: &[u8], domain: Option<&[u8]>) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
-        let domain = match domain {
-            Some(domain) if !domain.is_empty() => domain.to_ascii_lowercase(),
-            _ => self.default_domain()?.to_ascii_lowercase(),
+    fn find(&self, request: &Request<'_>, patience: Patience) -> Result<Lookup<Account>, Halt> {
+        if patience == Patience::Immediate && self.addresses.is_due() {
+            return Err(Halt::Waits);
+        }
+        let not_found = |scope| Ok(Lookup::Unknown { scope: Some(scope), decoy: None });
+        let (user, domain) = (request.account().unwrap_or_default(), request.domain().unwrap_or_default());
+        let Some(to) = self.addresses.find(user, domain, &self.options)? else {
+            return not_found(Scope::Out);
         };
-        if self.locals.get()?.is_some_and(|locals| locals.contains(&domain)) {
-            return Ok(Some((domain, user.to_vec())));
+        // A NUL is part of no name.
+        if to.local.contains(&0) {
+            return not_found(Scope::In);
         }
-        if let Some(map) = self.virtual_domains.get()? {
-            let suffixes = (0..domain.len()).filter(|&at| at == 0 || domain.get(at) == Some(&b'.'));
-            for key in suffixes.filter_map(|at| domain.get(at..)) {
-                if let Some(prepend) = map.get(key) {
-                    let dash: &[u8] = if prepend.is_empty() { b"" } else { b"-" };
-                    return Ok(Some((key.to_vec(), [prepend, dash, user].concat())));
-                }
-            }
-        }
-        if self.options.assume_local {
-            return Ok(Some((domain, user.to_vec())));
-        }
-        Ok(self.options.missing_domain.clone().map(|domain| (domain, self.options.missing_user.clone())))
-    }
-
-    fn default_domain(&self) -> io::Result<Vec<u8>> {
-        if let Some(name) = self.envnoathost.get()? {
-            return Ok(name.to_vec());
-        }
-        Ok(self.me.get()?.map_or_else(|| b"envnoathost".to_vec(), |me| me.to_vec()))
-    }
-
-    /// Finds whom a local part is assigned to: whole, then cut at each dash from the right, in the table before the
-    /// system's users; at last the table's catch-all, or the user `alias`.
-    fn assigned(&self, local: &[u8]) -> io::Result<Option<Assigned>> {
-        let name = local.to_ascii_lowercase();
-        if let Some(found) = self.in_table(&[b"!", &name[..], b"\0"].concat(), b"")? {
-            return Ok(Some(found));
-        }
-        if let Some(found) = in_system(&name, b"", b"")? {
-            return Ok(Some(found));
-        }
-        for (at, _) in local.iter().enumerate().rev().filter(|(_, byte)| **byte == b'-') {
-            let (user, _) = name.split_at(at);
-            let rest = local.get(at + 1..).unwrap_or_default();
-            if let Some(found) = self.in_table(&[b"!", user, b"-"].concat(), rest)? {
-                return Ok(Some(found));
-            }
-            if let Some(found) = in_system(user, b"-", rest)? {
-                return Ok(Some(found));
-            }
-        }
-        match self.in_table(b"!", local)? {
-            None => in_system(b"alias", b"-", local),
-            found => Ok(found),
-        }
-    }
-
-    fn in_table(&self, key: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
-        let Some(table) = self.users.get()? else {
-            return Ok(None);
+        let search = Search { rules: self.options.rules, patience, places: &self.places };
+        let Some(user) = self.users.find(&to.local, &search)? else {
+            return not_found(Scope::In);
         };
-        let found = table.find(key)?;
-        let read = |data: &[u8]| Assigned::read(data, rest).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
-        found.map(|data| read(&data)).transpose()
+        // qmail-lspawn delivers nothing as root.
+        if self.options.rules == Rules::Qmail && user.uid == 0 {
+            return not_found(Scope::In);
+        }
+        if self.needs_files(&user) {
+            self.places.allow(user.home.parent().unwrap_or(&user.home), patience)?;
+        }
+        match self.instructions(&user, patience)? {
+            Instructions::Missing => not_found(Scope::In),
+            found if self.is_left_to_others(&found, &user.home)? => not_found(Scope::Out),
+            _ => Ok(Lookup::Known(Account { user, domain: to.domain })),
+        }
+    }
+
+    /// Tells whether a look-up goes to the home of a user.
+    fn needs_files(&self, user: &Assigned) -> bool {
+        !user.dash.is_empty() || self.options.rules == Rules::Qmail || !self.options.lookaside.is_empty()
+    }
+
+    fn instructions(&self, user: &Assigned, patience: Patience) -> Result<Instructions, Halt> {
+        let rules = self.options.rules;
+        if self.options.permissions == Permissions::Unchecked {
+            return Ok(dotfile::find(user, rules, Access::Exists)?);
+        }
+        if patience == Patience::Immediate {
+            return Err(Halt::Waits);
+        }
+        let access = if rules == Rules::Qmail { Access::Opens } else { Access::Exists };
+        let found = ids::with_rights_of(user.uid, user.gid, || dotfile::find(user, rules, access));
+        let found = found.inspect_err(|error| {
+            self.no_rights
+                .give(&self.notices, format_args!("$CVM_QMAIL_CHECK_PERMS needs the rights of root: {error}"));
+        })?;
+        match found {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.is_denied_missing() => {
+                Ok(Instructions::Missing)
+            }
+            found => Ok(found?),
+        }
+    }
+
+    fn is_denied_missing(&self) -> bool {
+        self.options.permissions == Permissions::DeniedIsMissing
+    }
+
+    /// Tells whether another module answers for an address, as its program delivers.
+    fn is_left_to_others(&self, instructions: &Instructions, home: &Path) -> io::Result<bool> {
+        let programs = &self.options.lookaside;
+        match instructions {
+            _ if programs.is_empty() => Ok(false),
+            Instructions::File(path) => dotfile::runs_one_of(programs, path),
+            // Where no file is needed there may be one.
+            Instructions::NotNeeded | Instructions::Missing => {
+                let found = dotfile::runs_one_of(programs, &home.join(".qmail"));
+                found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })
+            }
+        }
     }
 }
 
@@ -146,20 +196,15 @@ impl Module for Qmail {
     type Account = Account;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
-        let user = request.account().unwrap_or_default();
-        let found = |scope| Ok(Lookup::Unknown { scope: Some(scope), decoy: None });
-        let Some((domain, local)) = self.local(user, request.domain()).map_err(|_| Temporary::IO)? else {
-            return found(Scope::Out);
-        };
-        // A NUL is part of no name.
-        if local.contains(&0) {
-            return found(Scope::In);
-        }
-        match self.assigned(&local).map_err(|_| Temporary::IO)? {
-            Some(user) if user.has_instructions().map_err(|_| Temporary::IO)? => {
-                Ok(Lookup::Known(Account { user, domain }))
-            }
-            _ => found(Scope::In),
+        self.find(request, Patience::Blocking).map_err(|_| Temporary::IO)
+    }
+
+    /// What has to wait shows on the way.
+    fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Account>, Temporary>, Cost> {
+        match self.find(request, Patience::Immediate) {
+            Ok(found) => Ok(Ok(found)),
+            Err(Halt::Failed) => Ok(Err(Temporary::IO)),
+            Err(Halt::Waits) => Err(Cost::Wait),
         }
     }
 
@@ -172,8 +217,8 @@ impl Module for Qmail {
         let home = account.user.home.as_os_str().as_bytes();
         facts.standard(&StandardFacts {
             username: &account.user.name,
-            userid: account.user.uid,
-            groupid: account.user.gid,
+            userid: account.user.uid.into(),
+            groupid: account.user.gid.into(),
             directory: home,
             sys_username: Some(&account.user.name),
             sys_directory: Some(home),
@@ -188,90 +233,21 @@ impl Module for Qmail {
         Accepts::Anything
     }
 
-    /// The system's users are asked before all of the table's keys have been.
     fn lookup_cost(&self, request: &Request<'_>) -> Cost {
-        let local = self.local(request.account().unwrap_or_default(), request.domain());
-        if matches!(local, Ok(None)) { Cost::Inline } else { Cost::Wait }
+        self.lookup_inline(request).map_or_else(|cost| cost, |_| Cost::Inline)
     }
 
     fn refresh(&self) {
-        self.me.refresh();
-        self.envnoathost.refresh();
-        self.locals.refresh();
-        self.virtual_domains.refresh();
+        self.addresses.refresh();
         self.users.refresh();
+        self.places.refresh();
+    }
+
+    fn reload(&self) {
+        self.refresh();
+        self.addresses.reload();
     }
 }
 
-impl Assigned {
-    /// Reads a value of the table: six strings, NUL between them.
-    fn read(data: &[u8], rest: &[u8]) -> Option<Self> {
-        let mut fields = data.split(|&byte| byte == 0);
-        let mut next = || fields.next();
-        let (name, uid, gid, home, dash, extension) = (next()?, next()?, next()?, next()?, next()?, next()?);
-        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok();
-        Some(Self {
-            name: name.to_vec(),
-            uid: number(uid)?.into(),
-            gid: number(gid)?.into(),
-            home: OsString::from_vec(home.to_vec()).into(),
-            dash: dash.to_vec(),
-            extension: [extension, rest].concat(),
-        })
-    }
-
-    /// Tells whether mail to this extension is delivered: the file of instructions for it, or a default, exists.
-    fn has_instructions(&self) -> io::Result<bool> {
-        if self.dash.is_empty() {
-            return Ok(self.extension.is_empty());
-        }
-        let safe = self.extension.to_ascii_lowercase();
-        let safe: Vec<u8> = safe.into_iter().map(|byte| if byte == b'.' { b':' } else { byte }).collect();
-        if exists(&self.home, &[b".qmail", &self.dash[..], &safe[..]].concat())? {
-            return Ok(true);
-        }
-        for at in (0..=safe.len()).rev() {
-            let (start, _) = safe.split_at(at);
-            let is_boundary = start.last().is_none_or(|&byte| byte == b'-');
-            if is_boundary && exists(&self.home, &[b".qmail", &self.dash[..], start, b"default"].concat())? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-fn exists(home: &Path, name: &[u8]) -> io::Result<bool> {
-    match std::fs::metadata(home.join(OsString::from_vec(name.to_vec()))) {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn in_system(name: &[u8], dash: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
-    let Ok(text) = str::from_utf8(name) else {
-        return Ok(None);
-    };
-    let user = if text.is_empty() { None } else { User::from_name(text)? };
-    Ok(user.map(|user| Assigned {
-        name: user.name.into_bytes(),
-        uid: user.uid.as_raw().into(),
-        gid: user.gid.as_raw().into(),
-        home: user.dir,
-        dash: dash.to_vec(),
-        extension: rest.to_vec(),
-    }))
-}
-
-/// Reads lines of domain, colon, prepend; the first of two for one domain counts.
-fn virtual_domains(lines: &[Vec<u8>]) -> HashMap<Vec<u8>, Vec<u8>> {
-    let mut map = HashMap::new();
-    for line in lines {
-        if let Some(at) = memchr::memchr(b':', line) {
-            let (domain, prepend) = line.split_at(at);
-            map.entry(domain.to_ascii_lowercase()).or_insert_with(|| prepend.get(1..).unwrap_or_default().to_vec());
-        }
-    }
-    map
-}
+#[cfg(test)]
+mod tests;

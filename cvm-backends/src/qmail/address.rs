@@ -1,0 +1,287 @@
+//! From an address to a local part: which domains are ours, and whose each is.
+
+use std::borrow::Cow;
+use std::{io, iter};
+
+use super::control::{self, Control, Domains, Prepends};
+use super::{Options, Rules};
+use crate::Notices;
+
+/// What stands in for a missing `me` and a missing `envnoathost`.
+const NO_HOST: &[u8] = b"envnoathost";
+
+/// The control files that decide about domains.
+pub(super) struct Addresses {
+    rules: Rules,
+    me: Control<Vec<u8>>,
+    envnoathost: Control<Vec<u8>>,
+    locals: Control<Domains>,
+    virtual_domains: Control<Prepends>,
+    percent_hack: Option<Control<Domains>>,
+}
+
+/// Where an address leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Destination {
+    /// The domain as it is told: what stands in `virtualdomains` for the original, the whole domain for qmail.
+    pub(super) domain: Vec<u8>,
+    /// What is looked up among the users.
+    pub(super) local: Vec<u8>,
+    is_ours: bool,
+}
+
+impl Addresses {
+    pub(super) fn open(options: &Options, notices: &Notices) -> Self {
+        let rules = options.rules;
+        let folder = options.root.join("control");
+        let path = |name: &str| (folder.join(name), notices.clone());
+        let single = |name| {
+            let (path, notices) = path(name);
+            Control::open(path, notices, move |bytes| control::single(rules, bytes))
+        };
+        let domains = |name| {
+            let (path, notices) = path(name);
+            Control::open(path, notices, move |bytes| control::domains(rules, bytes))
+        };
+        let (virtual_domains, notices) = path("virtualdomains");
+        Self {
+            rules,
+            me: single("me"),
+            envnoathost: single("envnoathost"),
+            locals: domains("locals"),
+            virtual_domains: Control::open(virtual_domains, notices, move |bytes| control::prepends(rules, bytes)),
+            percent_hack: (rules == Rules::Qmail).then(|| domains("percenthack")),
+        }
+    }
+
+    pub(super) fn refresh(&self) {
+        self.me.refresh();
+        self.envnoathost.refresh();
+        self.locals.refresh();
+        self.virtual_domains.refresh();
+        self.percent_hack.iter().for_each(Control::refresh);
+    }
+
+    pub(super) fn reload(&self) {
+        self.me.reload();
+        self.envnoathost.reload();
+        self.locals.reload();
+        self.virtual_domains.reload();
+        self.percent_hack.iter().for_each(Control::reload);
+    }
+
+    /// Tells whether [`find`](Self::find) has to read a file, or to wait for somebody who does.
+    pub(super) fn is_due(&self) -> bool {
+        self.me.is_due()
+            || self.envnoathost.is_due()
+            || self.locals.is_due()
+            || self.virtual_domains.is_due()
+            || self.percent_hack.as_ref().is_some_and(Control::is_due)
+    }
+
+    /// Returns where an address leads; `None` if its domain is not ours.
+    pub(super) fn find(&self, user: &[u8], domain: &[u8], options: &Options) -> io::Result<Option<Destination>> {
+        let found = match self.rules {
+            Rules::Original => self.as_the_original(user, domain)?,
+            Rules::Qmail => self.as_qmail(user, domain)?,
+        };
+        if found.is_ours || options.assume_local {
+            return Ok(Some(found));
+        }
+        let missing = |domain: Vec<u8>| Destination { domain, local: options.missing_user.clone(), is_ours: false };
+        Ok(options.missing_domain.clone().map(missing))
+    }
+
+    /// Decides as the original does.
+    fn as_the_original(&self, user: &[u8], domain: &[u8]) -> io::Result<Destination> {
+        let domain = self.or_default(domain)?.to_ascii_lowercase();
+        let is_local = self.locals.get()?.is_some_and(|locals| locals.contains(&domain));
+        if !is_local && let Some(map) = self.virtual_domains.get()? {
+            for key in suffixes(&domain) {
+                if let Some(prepend) = map.get(key) {
+                    let local = if prepend.is_empty() { user.to_vec() } else { prepended(prepend, user) };
+                    return Ok(Destination { domain: key.to_vec(), local, is_ours: true });
+                }
+            }
+        }
+        Ok(Destination { domain, local: user.to_vec(), is_ours: is_local })
+    }
+
+    /// Decides as qmail-send does.
+    fn as_qmail(&self, user: &[u8], domain: &[u8]) -> io::Result<Destination> {
+        // An address without a domain may bring its own.
+        let (user, domain) = if domain.is_empty() { split(user).unwrap_or((user, b"")) } else { (user, domain) };
+        let domain = self.or_default(domain)?.to_ascii_lowercase();
+        let (user, domain) = self.without_percents(user, domain)?;
+        if self.is_local_to_qmail(&domain)? {
+            return Ok(Destination { domain, local: user.to_vec(), is_ours: true });
+        }
+        let prepend = self.prepend_of_qmail(user, &domain)?;
+        let local = prepend.as_ref().map_or_else(|| user.to_vec(), |prepend| prepended(prepend, user));
+        Ok(Destination { domain, local, is_ours: prepend.is_some() })
+    }
+
+    /// Rewrites `user%inner@domain` to `user@inner` for the domains that want it.
+    fn without_percents<'a>(&self, mut user: &'a [u8], mut domain: Vec<u8>) -> io::Result<(&'a [u8], Vec<u8>)> {
+        let hack = self.percent_hack.as_ref().map(Control::get).transpose()?.flatten();
+        while hack.as_ref().is_some_and(|hack| hack.contains(&domain))
+            && let Some(at) = memchr::memrchr(b'%', user)
+        {
+            let (front, inner) = user.split_at(at);
+            (user, domain) = (front, inner.get(1..).unwrap_or_default().to_ascii_lowercase());
+        }
+        Ok((user, domain))
+    }
+
+    /// Without `locals` the domain of `me` is local, and qmail does not run without both.
+    fn is_local_to_qmail(&self, domain: &[u8]) -> io::Result<bool> {
+        if let Some(locals) = self.locals.get()? {
+            return Ok(locals.contains(domain));
+        }
+        let me = self.me.get()?.ok_or_else(|| io::Error::other("neither control/locals nor control/me is there"))?;
+        Ok(me.eq_ignore_ascii_case(domain))
+    }
+
+    /// Returns what is put before the users of a virtual domain. The first key that is there counts, even if it says
+    /// that its domain is not virtual after all.
+    fn prepend_of_qmail(&self, user: &[u8], domain: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let Some(map) = self.virtual_domains.get()? else {
+            return Ok(None);
+        };
+        let address = [&user.to_ascii_lowercase(), &b"@"[..], domain].concat();
+        let mut keys = iter::once(address.as_slice()).chain(suffixes(domain)).chain(iter::once(&b""[..]));
+        Ok(keys.find_map(|key| map.get(key)).filter(|prepend| !prepend.is_empty()).cloned())
+    }
+
+    fn or_default<'a>(&self, domain: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
+        if !domain.is_empty() {
+            return Ok(domain.into());
+        }
+        let name = match self.envnoathost.get()? {
+            None => self.me.get()?,
+            name => name,
+        };
+        Ok(name.map_or_else(|| NO_HOST.into(), |name| name.to_vec().into()))
+    }
+}
+
+/// The domain, and what is left of it from each dot on.
+fn suffixes(domain: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let starts = (0..domain.len()).filter(|&at| at == 0 || domain.get(at) == Some(&b'.'));
+    starts.filter_map(|at| domain.get(at..))
+}
+
+fn prepended(prepend: &[u8], user: &[u8]) -> Vec<u8> {
+    [prepend, b"-", user].concat()
+}
+
+/// Cuts an address at its last `@`.
+fn split(address: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (user, domain) = address.split_at(memchr::memrchr(b'@', address)?);
+    Some((user, domain.get(1..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::qmail::tests::{notices, options};
+
+    fn found(files: &[(&str, &str)], options: impl Fn(&Path) -> Options, address: (&str, &str)) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("control")).expect("a folder");
+        for (name, content) in files {
+            std::fs::write(folder.path().join("control").join(name), content).expect("written");
+        }
+        let options = options(folder.path());
+        let addresses = Addresses::open(&options, &notices());
+        let found = addresses.find(address.0.as_bytes(), address.1.as_bytes(), &options).expect("readable files");
+        found.map(|found| [&found.local[..], b" of ", &found.domain].concat().escape_ascii().to_string())
+    }
+
+    fn as_qmail(files: &[(&str, &str)], user: &str, domain: &str) -> Option<String> {
+        found(files, |root| Options { rules: Rules::Qmail, ..options(root) }, (user, domain))
+    }
+
+    const FILES: &[(&str, &str)] = &[
+        ("me", "host.example\n"),
+        ("locals", "local.example\n"),
+        ("percenthack", "hack.example\nlocal.example\n"),
+        (
+            "virtualdomains",
+            "joe@virt.example:joes\nvirt.example:virt\n.sub.example:sub\nempty.example:\nempty.sub.example:\n",
+        ),
+    ];
+
+    #[test]
+    fn a_key_of_a_whole_address_comes_before_its_domain() {
+        assert_eq!(as_qmail(FILES, "Joe", "Virt.Example").as_deref(), Some("joes-Joe of virt.example"));
+        assert_eq!(as_qmail(FILES, "jim", "virt.example").as_deref(), Some("virt-jim of virt.example"));
+        assert_eq!(as_qmail(FILES, "jim", "a.b.sub.example").as_deref(), Some("sub-jim of a.b.sub.example"));
+        assert_eq!(as_qmail(FILES, "jim", "sub.example"), None);
+    }
+
+    #[test]
+    fn an_empty_prepend_ends_the_search() {
+        assert_eq!(as_qmail(FILES, "jim", "empty.example"), None);
+        assert_eq!(as_qmail(FILES, "jim", "empty.sub.example"), None);
+    }
+
+    #[test]
+    fn the_empty_key_catches_every_other_domain() {
+        let files = [FILES[0], FILES[1], ("virtualdomains", "empty.example:\n:rest\n")];
+        assert_eq!(as_qmail(&files, "jim", "x.example").as_deref(), Some("rest-jim of x.example"));
+        assert_eq!(as_qmail(&files, "jim", "empty.example"), None);
+        assert_eq!(as_qmail(&files, "jim", "local.example").as_deref(), Some("jim of local.example"));
+    }
+
+    #[test]
+    fn percents_lead_on_as_long_as_the_domain_wants_it() {
+        let find = |user| as_qmail(FILES, user, "hack.example");
+        assert_eq!(find("jim%virt.example").as_deref(), Some("virt-jim of virt.example"));
+        assert_eq!(find("jim%virt.example%LOCAL.example").as_deref(), Some("virt-jim of virt.example"));
+        assert_eq!(find("jim%x%virt.example").as_deref(), Some("virt-jim%x of virt.example"));
+        assert_eq!(find("jim"), None);
+    }
+
+    #[test]
+    fn without_a_domain_the_account_brings_one_or_the_host_does() {
+        assert_eq!(as_qmail(FILES, "a@jim@virt.example", "").as_deref(), Some("virt-a@jim of virt.example"));
+        assert_eq!(as_qmail(FILES, "jim", ""), None);
+        let files = [("me", "host.example\n")];
+        assert_eq!(as_qmail(&files, "jim", "").as_deref(), Some("jim of host.example"));
+        let files = [("me", "host.example\n"), ("envnoathost", "other.example\n"), ("locals", "other.example\n")];
+        assert_eq!(as_qmail(&files, "jim", "").as_deref(), Some("jim of other.example"));
+    }
+
+    #[test]
+    fn qmail_does_not_run_without_locals_and_me() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options { rules: Rules::Qmail, ..options(folder.path()) };
+        assert!(Addresses::open(&options, &notices()).find(b"jim", b"x.example", &options).is_err());
+    }
+
+    #[test]
+    fn the_original_knows_neither_whole_addresses_nor_catch_alls_nor_percents() {
+        let files =
+            [FILES[0], FILES[1], FILES[2], ("virtualdomains", "jim@b.example:x\nempty.example:\n.c:y\n:rest\n")];
+        let find = |user, domain| found(&files, options, (user, domain));
+        assert_eq!(find("jim", "b.example"), None);
+        assert_eq!(find("jim", "empty.example").as_deref(), Some("jim of empty.example"));
+        assert_eq!(find("jim", "a.b.c").as_deref(), Some("y-jim of .c"));
+        assert_eq!(find("jim%x", "local.example").as_deref(), Some("jim%x of local.example"));
+    }
+
+    #[test]
+    fn other_domains_may_be_assumed_or_replaced() {
+        for rules in [Rules::Original, Rules::Qmail] {
+            let assume = |root: &Path| Options { rules, assume_local: true, ..options(root) };
+            assert_eq!(found(FILES, assume, ("Jim", "X.example")).as_deref(), Some("Jim of x.example"));
+            let missing = |root: &Path| Options { rules, missing_domain: Some(b"there".to_vec()), ..options(root) };
+            assert_eq!(found(FILES, missing, ("Jim", "X.example")).as_deref(), Some("alias of there"));
+            let both = |root: &Path| Options { assume_local: true, ..missing(root) };
+            assert_eq!(found(FILES, both, ("Jim", "X.example")).as_deref(), Some("Jim of x.example"));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Dot-qmail files: whether there are instructions for an extension, and whether they leave mail to another module.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Rules;
+use super::users::Assigned;
+use crate::stamp;
+
+/// Who may write to a home or a file of instructions that qmail-local takes.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// The mode of a home whose owner is at work in it.
+const STICKY: u32 = 0o1000;
+
+/// The largest file of instructions that is read.
+const SIZE_MAX: u64 = 1024 * 1024;
+
+/// What says how mail is delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Instructions {
+    /// This file.
+    File(PathBuf),
+    /// Nothing, and mail is delivered all the same.
+    NotNeeded,
+    /// Nothing, and mail is refused.
+    Missing,
+}
+
+/// How a file of instructions is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// It is there.
+    Exists,
+    /// It can be opened, too.
+    Opens,
+}
+
+/// Finds the instructions for an extension, or their default.
+pub(super) fn find(user: &Assigned, rules: Rules, access: Access) -> io::Result<Instructions> {
+    match rules {
+        Rules::Original if user.dash.is_empty() => {
+            return Ok(if user.extension.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
+        }
+        Rules::Original => {}
+        Rules::Qmail => check_home(&std::fs::metadata(&user.home)?)?,
+    }
+    for name in names(user) {
+        let path = user.home.join(OsString::from_vec(name));
+        if counts(&path, rules, access)? {
+            return Ok(Instructions::File(path));
+        }
+    }
+    Ok(if user.dash.is_empty() { Instructions::NotNeeded } else { Instructions::Missing })
+}
+
+/// Returns the names in the order in which they are tried: that of the extension, then defaults for ever less of it.
+fn names(user: &Assigned) -> impl Iterator<Item = Vec<u8>> {
+    let start = [b".qmail", &user.dash[..]].concat();
+    let safe: Vec<u8> = user.extension.to_ascii_lowercase();
+    let safe: Vec<u8> = safe.into_iter().map(|byte| if byte == b'.' { b':' } else { byte }).collect();
+    let whole = [&start[..], &safe[..]].concat();
+    let ends = (0..=safe.len()).rev().filter(|&at| at == 0 || safe.get(at - 1) == Some(&b'-')).collect::<Vec<_>>();
+    let defaults = ends.into_iter().map(move |at| [&start, safe.get(..at).unwrap_or_default(), b"default"].concat());
+    std::iter::once(whole).chain(defaults)
+}
+
+/// Tells whether a file counts. For the original anything does that is there, for qmail regular files do.
+fn counts(path: &Path, rules: Rules, access: Access) -> io::Result<bool> {
+    let found = match access {
+        Access::Exists => std::fs::metadata(path),
+        Access::Opens => stamp::open_any(path).and_then(|file| file.metadata()),
+    };
+    match (rules, found) {
+        (Rules::Original, Ok(_)) => Ok(true),
+        (Rules::Original, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        (Rules::Qmail, Ok(file)) if file.is_file() => {
+            refuse_if(file.permissions().mode() & WRITABLE_BY_OTHERS != 0, "a file that others may write to")?;
+            Ok(true)
+        }
+        (Rules::Qmail, Ok(_)) => Ok(false),
+        (Rules::Qmail, Err(error)) if is_absent(&error) => Ok(false),
+        (_, Err(error)) => Err(error),
+    }
+}
+
+/// qmail-local would try again later where a home has a mode that is not safe.
+fn check_home(home: &Metadata) -> io::Result<()> {
+    refuse_if(!home.is_dir(), "no folder")?;
+    refuse_if(home.permissions().mode() & WRITABLE_BY_OTHERS != 0, "a home that others may write to")?;
+    refuse_if(home.permissions().mode() & STICKY != 0, "a home that is being worked on")
+}
+
+fn refuse_if(is_so: bool, what: &'static str) -> io::Result<()> {
+    if is_so { Err(io::Error::other(what)) } else { Ok(()) }
+}
+
+/// Tells whether an error means that there is no such file, now and later.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let absent = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG, Errno::NXIO].map(Errno::raw_os_error);
+    error.raw_os_error().is_some_and(|error| absent.contains(&error))
+}
+
+/// Tells whether instructions run one of these programs: the first word of a line that begins with `|`.
+pub(super) fn runs_one_of(programs: &[Vec<u8>], path: &Path) -> io::Result<bool> {
+    let (file, stamp) = stamp::open(path)?;
+    refuse_if(stamp.size > SIZE_MAX, "a file of instructions that is too large")?;
+    let mut bytes = Vec::new();
+    file.take(SIZE_MAX).read_to_end(&mut bytes)?;
+    let commands = bytes.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"|"));
+    let mut names = commands.filter_map(|command| command.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()));
+    Ok(names.any(|name| programs.iter().any(|program| program == name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(home: &Path, dash: &str, extension: &str) -> Assigned {
+        let home = home.to_owned();
+        let (dash, extension) = (dash.into(), extension.into());
+        Assigned { name: b"joe".to_vec(), uid: 1, gid: 1, home, dash, extension }
+    }
+
+    fn texts(user: &Assigned) -> Vec<String> {
+        names(user).map(|name| name.escape_ascii().to_string()).collect()
+    }
+
+    #[test]
+    fn defaults_are_tried_from_the_longest_to_the_shortest() {
+        let expected = [".qmail-a:b-c-d", ".qmail-a:b-c-default", ".qmail-a:b-default", ".qmail-default"];
+        assert_eq!(texts(&user(Path::new("/"), "-", "A.b-C-d")), expected);
+        assert_eq!(texts(&user(Path::new("/"), "-", "")), [".qmail-", ".qmail-default"]);
+        assert_eq!(texts(&user(Path::new("/"), "-", "a-")), [".qmail-a-", ".qmail-a-default", ".qmail-default"]);
+        assert_eq!(texts(&user(Path::new("/"), "", "")), [".qmail", ".qmaildefault"]);
+    }
+
+    fn home(mode: u32) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, mode) in [(".qmail-a", 0o644), (".qmail-open", 0o664), (".qmail-sub-default", 0o600)] {
+            std::fs::write(folder.path().join(name), "./Maildir/\n").expect("written");
+            set_mode(&folder.path().join(name), mode);
+        }
+        std::fs::create_dir(folder.path().join(".qmail-folder")).expect("a folder");
+        set_mode(folder.path(), mode);
+        folder
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    #[test]
+    fn qmail_takes_regular_files_that_others_cannot_write_to() {
+        let home = home(0o755);
+        let look = |rules, dash, extension| find(&user(home.path(), dash, extension), rules, Access::Exists);
+        let file = |name| Instructions::File(home.path().join(name));
+        for rules in [Rules::Original, Rules::Qmail] {
+            assert_eq!(look(rules, "-", "A").expect("readable"), file(".qmail-a"));
+            assert_eq!(look(rules, "-", "sub-x").expect("readable"), file(".qmail-sub-default"));
+            assert_eq!(look(rules, "-", "none").expect("readable"), Instructions::Missing);
+            assert_eq!(look(rules, "", "").expect("readable"), Instructions::NotNeeded);
+        }
+        assert_eq!(look(Rules::Original, "-", "open").expect("readable"), file(".qmail-open"));
+        assert_eq!(look(Rules::Original, "-", "folder").expect("readable"), file(".qmail-folder"));
+        assert_eq!(look(Rules::Original, "", "x").expect("readable"), Instructions::Missing);
+        assert!(look(Rules::Qmail, "-", "open").is_err());
+        assert_eq!(look(Rules::Qmail, "-", "folder").expect("readable"), Instructions::Missing);
+        assert_eq!(look(Rules::Qmail, "", "x").expect("readable"), Instructions::NotNeeded);
+        let long = "x".repeat(300);
+        assert!(look(Rules::Original, "-", &long).is_err());
+        assert_eq!(look(Rules::Qmail, "-", &long).expect("a name that cannot be"), Instructions::Missing);
+    }
+
+    #[test]
+    fn qmail_waits_where_a_home_is_missing_or_others_may_write_to_it_or_it_is_sticky() {
+        for mode in [0o775, 0o757, 0o1755] {
+            let home = home(mode);
+            assert!(find(&user(home.path(), "-", "a"), Rules::Original, Access::Exists).is_ok());
+            for dash in ["", "-"] {
+                let found = find(&user(home.path(), dash, "a"), Rules::Qmail, Access::Exists);
+                assert_eq!(found.expect_err("not safe").kind(), io::ErrorKind::Other, "{mode:o}");
+            }
+        }
+        let nowhere = user(Path::new("/nonexistent/home"), "", "");
+        assert!(find(&nowhere, Rules::Qmail, Access::Exists).is_err());
+        let found = find(&nowhere, Rules::Original, Access::Exists);
+        assert_eq!(found.expect("no need to look"), Instructions::NotNeeded);
+    }
+
+    #[test]
+    fn programs_are_the_first_words_of_their_lines() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(".qmail");
+        let programs = [b"deliver".to_vec(), b"/bin/other".to_vec()];
+        for (text, expected) in [
+            ("|deliver x\n", true),
+            ("# |deliver\n./Maildir/\n|\t deliver", true),
+            ("|/bin/other\n", true),
+            ("|other\n|deliverer\n|/bin/deliver\n|x deliver\n|\n", false),
+            (" |deliver\ndeliver\n&deliver\n", false),
+            ("", false),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            assert_eq!(runs_one_of(&programs, &path).expect("readable"), expected, "{text:?}");
+        }
+        assert!(runs_one_of(&programs, folder.path()).is_err());
+    }
+}

@@ -1,0 +1,173 @@
+//! Folders: whether a look at a file there may have to wait for another host or another program.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use cvm_core::answer::Patience;
+
+use super::Halt;
+
+/// The file systems that answer from memory or a local disk.
+const LOCAL: [&[u8]; 13] = [
+    b"bcachefs",
+    b"btrfs",
+    b"ext2",
+    b"ext3",
+    b"ext4",
+    b"f2fs",
+    b"jfs",
+    b"overlay",
+    b"ramfs",
+    b"reiserfs",
+    b"tmpfs",
+    b"xfs",
+    b"zfs",
+];
+
+/// How long what was learnt of a folder holds: something else may be mounted there.
+const HOLDS: Duration = Duration::from_secs(10);
+
+/// How many folders are remembered.
+const KNOWN_MAX: usize = 4096;
+
+/// What is known of folders. A folder is local if it and everything mounted below it is; where a symbolic link in
+/// the folder leads is not looked at.
+pub(super) struct Places(RwLock<Known>);
+
+struct Known {
+    is_local: HashMap<PathBuf, bool>,
+    since: Instant,
+}
+
+impl Places {
+    pub(super) fn new() -> Self {
+        Self(RwLock::new(Known::nothing()))
+    }
+
+    /// Forgets what may no longer be so.
+    pub(super) fn refresh(&self) {
+        let is_old = self.0.read().unwrap_or_else(PoisonError::into_inner).since.elapsed() > HOLDS;
+        if is_old {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Known::nothing();
+        }
+    }
+
+    /// Lets those pass who can wait; others only if the folder is known to be local.
+    pub(super) fn allow(&self, folder: &Path, patience: Patience) -> Result<(), Halt> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).is_local.get(folder).copied();
+        match (patience, known) {
+            (Patience::Immediate, Some(true)) | (Patience::Blocking, Some(_)) => Ok(()),
+            (Patience::Immediate, _) => Err(Halt::Waits),
+            (Patience::Blocking, None) => {
+                self.learn(folder);
+                Ok(())
+            }
+        }
+    }
+
+    fn learn(&self, folder: &Path) {
+        let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+        let is_local = folder.canonicalize().is_ok_and(|folder| is_local(&folder, &mounts));
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.is_local.len() >= KNOWN_MAX {
+            known.is_local.clear();
+        }
+        known.is_local.insert(folder.to_owned(), is_local);
+    }
+}
+
+impl Known {
+    fn nothing() -> Self {
+        Self { is_local: HashMap::new(), since: Instant::now() }
+    }
+}
+
+/// Reads proc_pid_mountinfo(5): tells whether a folder without symbolic links, and all below it, is local.
+fn is_local(folder: &Path, mounts: &[u8]) -> bool {
+    let mut here: Option<(usize, bool)> = None;
+    for (point, kind) in mounts.split(|&byte| byte == b'\n').filter_map(mount) {
+        let is_local = LOCAL.contains(&kind);
+        if folder.starts_with(&point) {
+            let length = point.as_os_str().len();
+            // Of two mounts at one point the later one covers the other.
+            if here.is_none_or(|(longest, _)| length >= longest) {
+                here = Some((length, is_local));
+            }
+        } else if point.starts_with(folder) && !is_local {
+            return false;
+        }
+    }
+    here.is_some_and(|(_, is_local)| is_local)
+}
+
+/// Returns the mount point and the kind of file system of a line.
+fn mount(line: &[u8]) -> Option<(PathBuf, &[u8])> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let point = fields.nth(4)?;
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some((OsString::from_vec(unescaped(point)).into(), kind))
+}
+
+/// Blanks, tabs, line ends and backslashes are written as a backslash and three octal digits.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|_| first == b'\\').and_then(|digits| str::from_utf8(digits).ok());
+        let escaped = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        bytes.push(escaped.unwrap_or(first));
+        rest = tail.get(if escaped.is_some() { 3 } else { 0 }..).unwrap_or_default();
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &[u8] = b"\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+23 22 0:5 / /home rw - autofs auto rw
+24 22 8:2 / /var/my\\040mail rw - xfs /dev/sdb rw
+25 24 0:6 / /var/my\\040mail/far rw shared:2 master:1 - nfs4 host:/x rw
+26 22 0:7 / /srv rw - nfs host:/y rw
+27 26 8:3 / /srv rw - btrfs /dev/sdc rw
+garbage
+";
+
+    #[test]
+    fn a_folder_is_local_if_it_and_all_below_it_is() {
+        for (folder, expected) in [
+            ("/etc", true),
+            ("/", false),
+            ("/home", false),
+            ("/home/joe", false),
+            ("/homes", true),
+            ("/var/my mail", false),
+            ("/var/my mail/near", true),
+            ("/var/my mail/far/x", false),
+            ("/var/my", true),
+            ("/srv/x", true),
+        ] {
+            assert_eq!(is_local(Path::new(folder), MOUNTS), expected, "{folder}");
+        }
+        assert!(!is_local(Path::new("/etc"), b""));
+    }
+
+    #[test]
+    fn who_cannot_wait_passes_where_somebody_has_looked() {
+        let places = Places::new();
+        let memory = Path::new("/dev/shm");
+        let devices = Path::new("/proc");
+        assert_eq!(places.allow(memory, Patience::Immediate), Err(Halt::Waits));
+        for folder in [memory, devices] {
+            assert_eq!(places.allow(folder, Patience::Blocking), Ok(()));
+        }
+        assert_eq!(places.allow(memory, Patience::Immediate), Ok(()));
+        assert_eq!(places.allow(devices, Patience::Immediate), Err(Halt::Waits));
+    }
+}

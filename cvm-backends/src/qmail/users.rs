@@ -1,0 +1,207 @@
+//! From a local part to a user: the table of assignments, and the users of the system.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cvm_core::answer::Patience;
+use nix::errno::Errno;
+use nix::unistd::User;
+
+use super::places::Places;
+use super::{Halt, Rules};
+use crate::cdb::{Cdb, WatchedCdb};
+
+/// Names of the system's users are shorter than this for qmail-getpw.
+const NAME_MAX: usize = 32;
+
+/// Who gets what nobody else does.
+const ALIAS: &[u8] = b"alias";
+
+/// The tables of assignments.
+pub(super) struct Users {
+    folder: PathBuf,
+    /// `users/cdb` and, where that is missing, `users/assign.cdb`, as s/qmail calls it.
+    tables: [WatchedCdb; 2],
+}
+
+/// Whom a local part is assigned to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Assigned {
+    pub(super) name: Vec<u8>,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) home: PathBuf,
+    pub(super) dash: Vec<u8>,
+    pub(super) extension: Vec<u8>,
+}
+
+impl Users {
+    pub(super) fn open(root: &Path) -> Self {
+        let folder = root.join("users");
+        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name)));
+        Self { folder, tables }
+    }
+
+    pub(super) fn refresh(&self) {
+        self.tables.iter().for_each(WatchedCdb::refresh);
+    }
+
+    /// Finds whom a local part is assigned to.
+    pub(super) fn find(&self, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+        let table = self.table(search)?;
+        match search.rules {
+            Rules::Original => as_the_original(table.as_deref(), local, search),
+            Rules::Qmail => as_qmail(table.as_deref(), local, search),
+        }
+    }
+
+    fn table(&self, search: &Search<'_>) -> Result<Option<Arc<Cdb>>, Halt> {
+        for table in &self.tables {
+            if let Some(table) = table.get()? {
+                search.places.allow(&self.folder, search.patience)?;
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How to search.
+pub(super) struct Search<'a> {
+    pub(super) rules: Rules,
+    pub(super) patience: Patience,
+    pub(super) places: &'a Places,
+}
+
+/// Tries the local part whole, then cut at each dash from the right, each in the table before the system's users; at
+/// last the table's catch-all, or the user `alias`.
+fn as_the_original(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+    let name = local.to_ascii_lowercase();
+    if let Some(found) = in_table(table, &[b"!", &name[..], b"\0"].concat(), b"")? {
+        return Ok(Some(found));
+    }
+    if let Some(found) = in_system(&name, b"", b"", search)? {
+        return Ok(Some(found));
+    }
+    for (at, _) in local.iter().enumerate().rev().filter(|(_, byte)| **byte == b'-') {
+        let (user, _) = name.split_at(at);
+        let rest = local.get(at + 1..).unwrap_or_default();
+        if let Some(found) = in_table(table, &[b"!", user, b"-"].concat(), rest)? {
+            return Ok(Some(found));
+        }
+        if let Some(found) = in_system(user, b"-", rest, search)? {
+            return Ok(Some(found));
+        }
+    }
+    match in_table(table, b"!", local)? {
+        None => in_system(ALIAS, b"-", local, search),
+        found => Ok(found),
+    }
+}
+
+/// Tries every key of the table as qmail-lspawn does, then the system's users as qmail-getpw does.
+fn as_qmail(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+    if let Some(table) = table
+        && let Some(found) = in_table_of_qmail(table, local)?
+    {
+        return Ok(Some(found));
+    }
+    let cuts = (0..local.len()).rev().filter(|&at| local.get(at) == Some(&b'-'));
+    let candidates = cuts.filter_map(|at| Some((local.get(..at)?, &b"-"[..], local.get(at + 1..)?)));
+    for (user, dash, rest) in std::iter::once((local, &b""[..], &b""[..])).chain(candidates) {
+        if user.len() >= NAME_MAX {
+            continue;
+        }
+        if let Some(found) = in_system(&user.to_ascii_lowercase(), dash, rest, search)?
+            && found.has_own_home()?
+        {
+            return Ok(Some(found));
+        }
+    }
+    let alias = in_system(ALIAS, b"-", local, search)?;
+    // qmail would try again later, too.
+    Ok(Some(alias.ok_or_else(|| io::Error::other("there is no user alias"))?))
+}
+
+/// Tries the local part whole, then each of its beginnings whose last byte is that of a wildcard.
+fn in_table_of_qmail(table: &Cdb, local: &[u8]) -> io::Result<Option<Assigned>> {
+    let wildcards = table.find(b"")?.ok_or_else(not_ours)?;
+    let mut key = [b"!", &local.to_ascii_lowercase()[..], b"\0"].concat();
+    while let Some(last) = key.last() {
+        let is_whole = key.len() == local.len() + 2;
+        if is_whole || key.len() == 1 || wildcards.contains(last) {
+            let rest = local.get(key.len() - 1..).unwrap_or_default();
+            if let Some(found) = in_table(Some(table), &key, rest)? {
+                return Ok(Some(found));
+            }
+        }
+        key.pop();
+    }
+    Ok(None)
+}
+
+fn in_table(table: Option<&Cdb>, key: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
+    let found = table.map(|table| table.find(key)).transpose()?.flatten();
+    found.map(|data| Assigned::read(&data, rest).ok_or_else(not_ours)).transpose()
+}
+
+/// A table without what qmail-newu writes.
+fn not_ours() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "not a table of assignments")
+}
+
+fn in_system(name: &[u8], dash: &[u8], rest: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+    let name = str::from_utf8(name).ok().filter(|name| !name.is_empty() && !name.contains('\0'));
+    let Some(name) = name else {
+        return Ok(None);
+    };
+    if search.patience == Patience::Immediate {
+        return Err(Halt::Waits);
+    }
+    let user = match User::from_name(name) {
+        Err(Errno::ENOENT | Errno::ESRCH) => None,
+        found => found.map_err(io::Error::from)?,
+    };
+    Ok(user.map(|user| Assigned {
+        name: user.name.into_bytes(),
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        home: user.dir,
+        dash: dash.to_vec(),
+        extension: rest.to_vec(),
+    }))
+}
+
+impl Assigned {
+    /// Reads a value of the table: six strings, NUL between them.
+    fn read(data: &[u8], rest: &[u8]) -> Option<Self> {
+        let mut fields = data.split(|&byte| byte == 0);
+        let mut next = || fields.next();
+        let (name, uid, gid, home, dash, extension) = (next()?, next()?, next()?, next()?, next()?, next()?);
+        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok();
+        Some(Self {
+            name: name.to_vec(),
+            uid: number(uid)?,
+            gid: number(gid)?,
+            home: OsString::from_vec(home.to_vec()).into(),
+            dash: dash.to_vec(),
+            extension: [extension, rest].concat(),
+        })
+    }
+
+    /// Tells whether qmail-getpw takes this user of the system: not root, and the owner of the home.
+    fn has_own_home(&self) -> io::Result<bool> {
+        match std::fs::metadata(&self.home) {
+            Ok(home) => Ok(self.uid != 0 && home.uid() == self.uid),
+            Err(error) if super::dotfile::is_absent(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
