@@ -62,6 +62,12 @@ impl Server {
         self.log().starts_with(b"Starting.\n") && paths.all(|path| Path::new(path).exists())
     }
 
+    /// Returns the number of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Returns how many descriptors the server has open.
     ///
     /// # Panics

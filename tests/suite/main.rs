@@ -18,6 +18,8 @@ mod lookup;
 mod mutations;
 mod passwords;
 mod qmail;
+mod qmail_settings;
+mod qmail_trees;
 mod quickstart;
 mod requests;
 mod settings;

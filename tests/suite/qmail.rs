@@ -1,6 +1,7 @@
 //! `cvm-qmail` beside the original: the same tree, the same questions, the same bytes.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cvm_tests::findings::Findings;
 use cvm_tests::folder::Folder;
@@ -83,25 +84,35 @@ fn tree(folder: &Folder, with_catch_all: bool) {
         let data = format!("{user}\x001234\x002345\0{}\0{dash}\0{extension}", folder.path(user));
         records += &format!("+{},{}:{key}->{data}\n", key.len(), data.len());
     }
+    assign(folder, "users/cdb", records.as_bytes());
+}
+
+/// Makes a table of these records, in the place of one that is there.
+pub(crate) fn assign(folder: &Folder, name: &str, records: &[u8]) {
     let maker = tool("cdb", "tinycdb");
-    let table = folder.path("users/cdb");
-    let mut command = process::command(maker.to_str().expect("UTF-8"), &["-c", &table], &[]);
-    process::run(&mut command, format!("{records}\n").as_bytes());
-    assert!(Path::new(&table).is_file(), "the table was not made");
+    let new = folder.path("users/new");
+    let mut command = process::command(maker.to_str().expect("UTF-8"), &["-c", &new], &[]);
+    process::run(&mut command, &[records, b"\n"].concat());
+    assert!(Path::new(&new).is_file(), "the table was not made");
+    std::fs::rename(new, folder.path(name)).expect("renamed");
 }
 
 /// The user that gets what nobody else does: the system's, or one for the time of a test.
-struct Alias {
+pub(crate) struct Alias {
     is_ours: bool,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Alias {
-    fn at(home: &str) -> Self {
+    /// One test at a time has this user.
+    pub(crate) fn at(home: &str) -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let is_ours = !std::fs::read_to_string("/etc/passwd").is_ok_and(|users| users.contains("\nalias:"));
         if is_ours {
             administer("useradd", &["-M", "-d", home, "alias"], "");
         }
-        Self { is_ours }
+        Self { is_ours, _turn: turn }
     }
 }
 

@@ -13,8 +13,8 @@ const NO_HOST: &[u8] = b"envnoathost";
 /// The control files that decide about domains.
 pub(super) struct Addresses {
     rules: Rules,
-    me: Control<Vec<u8>>,
-    envnoathost: Control<Vec<u8>>,
+    me: Control<Option<Vec<u8>>>,
+    envnoathost: Control<Option<Vec<u8>>>,
     locals: Control<Domains>,
     virtual_domains: Control<Prepends>,
     percent_hack: Option<Control<Domains>>,
@@ -97,7 +97,7 @@ impl Addresses {
         let domain = self.or_default(domain)?.to_ascii_lowercase();
         let is_local = self.locals.get()?.is_some_and(|locals| locals.contains(&domain));
         if !is_local && let Some(map) = self.virtual_domains.get()? {
-            for key in suffixes(&domain) {
+            for key in suffixes(&domain).chain(domain.is_empty().then_some(&b""[..])) {
                 if let Some(prepend) = map.get(key) {
                     let local = if prepend.is_empty() { user.to_vec() } else { prepended(prepend, user) };
                     return Ok(Destination { domain: key.to_vec(), local, is_ours: true });
@@ -138,7 +138,7 @@ impl Addresses {
         if let Some(locals) = self.locals.get()? {
             return Ok(locals.contains(domain));
         }
-        let me = self.me.get()?.ok_or_else(|| io::Error::other("neither control/locals nor control/me is there"))?;
+        let me = single(&self.me)?.ok_or_else(|| io::Error::other("neither control/locals nor control/me is there"))?;
         Ok(me.eq_ignore_ascii_case(domain))
     }
 
@@ -157,12 +157,16 @@ impl Addresses {
         if !domain.is_empty() {
             return Ok(domain.into());
         }
-        let name = match self.envnoathost.get()? {
-            None => self.me.get()?,
+        let name = match single(&self.envnoathost)? {
+            None => single(&self.me)?,
             name => name,
         };
-        Ok(name.map_or_else(|| NO_HOST.into(), |name| name.to_vec().into()))
+        Ok(name.map_or_else(|| NO_HOST.into(), Cow::Owned))
     }
+}
+
+fn single(control: &Control<Option<Vec<u8>>>) -> io::Result<Option<Vec<u8>>> {
+    Ok(control.get()?.and_then(|name| name.as_ref().clone()))
 }
 
 /// The domain, and what is left of it from each dot on.

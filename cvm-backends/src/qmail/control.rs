@@ -62,13 +62,13 @@ fn without_trailing_blanks(line: &[u8]) -> &[u8] {
     line.get(..length).unwrap_or_default()
 }
 
-/// Reads a file that says one thing: its first line, which for the original is the first that says something.
-pub(super) fn single(rules: Rules, bytes: &[u8]) -> Vec<u8> {
-    let first = match rules {
-        Rules::Original => lines(rules, bytes).next(),
-        Rules::Qmail => bytes.split(|&byte| byte == b'\n').next().map(without_trailing_blanks),
-    };
-    first.unwrap_or_default().to_vec()
+/// Reads a file that says one thing, in its first line. The original takes that as it is; for it an empty file is none.
+pub(super) fn single(rules: Rules, bytes: &[u8]) -> Option<Vec<u8>> {
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    match rules {
+        Rules::Original => (!bytes.is_empty()).then(|| line.to_vec()),
+        Rules::Qmail => Some(without_trailing_blanks(line).to_vec()),
+    }
 }
 
 /// Reads a list of domains.
@@ -130,10 +130,17 @@ mod tests {
 
     #[test]
     fn a_single_value_is_the_first_line() {
-        assert_eq!(single(Rules::Original, b"# ours\n\n host.example \nother\n"), b"host.example");
-        assert_eq!(single(Rules::Qmail, b" host.example \nother\n"), b" host.example");
-        assert_eq!(single(Rules::Qmail, b"# ours\nhost.example\n"), b"# ours");
-        assert!(BOTH.iter().all(|rules| single(*rules, b"").is_empty()));
+        for (text, original, qmail) in [
+            ("host.example \nother\n", Some("host.example "), Some("host.example")),
+            ("# ours\nhost.example\n", Some("# ours"), Some("# ours")),
+            ("\nhost.example\n", Some(""), Some("")),
+            ("host.example", Some("host.example"), Some("host.example")),
+            ("", None, Some("")),
+        ] {
+            let read = |rules| single(rules, text.as_bytes()).map(|line| line.escape_ascii().to_string());
+            assert_eq!(read(Rules::Original).as_deref(), original, "{text:?}");
+            assert_eq!(read(Rules::Qmail).as_deref(), qmail, "{text:?}");
+        }
     }
 
     #[test]

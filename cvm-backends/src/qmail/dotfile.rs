@@ -44,12 +44,12 @@ pub(super) enum Access {
 pub(super) fn find(user: &Assigned, rules: Rules, access: Access) -> io::Result<Instructions> {
     match rules {
         Rules::Original if user.dash.is_empty() => {
-            return Ok(if user.extension.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
+            return Ok(if user.rest.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
         }
-        Rules::Original => {}
+        Rules::Original => refuse_if(user.dash.len() > 1, "a dash of more than one byte")?,
         Rules::Qmail => check_home(&std::fs::metadata(&user.home)?)?,
     }
-    for name in names(user) {
+    for name in names(user, rules) {
         let path = user.home.join(OsString::from_vec(name));
         if counts(&path, rules, access)? {
             return Ok(Instructions::File(path));
@@ -59,14 +59,27 @@ pub(super) fn find(user: &Assigned, rules: Rules, access: Access) -> io::Result<
 }
 
 /// Returns the names in the order in which they are tried: that of the extension, then defaults for ever less of it.
-fn names(user: &Assigned) -> impl Iterator<Item = Vec<u8>> {
-    let start = [b".qmail", &user.dash[..]].concat();
-    let safe: Vec<u8> = user.extension.to_ascii_lowercase();
-    let safe: Vec<u8> = safe.into_iter().map(|byte| if byte == b'.' { b':' } else { byte }).collect();
-    let whole = [&start[..], &safe[..]].concat();
-    let ends = (0..=safe.len()).rev().filter(|&at| at == 0 || safe.get(at - 1) == Some(&b'-')).collect::<Vec<_>>();
-    let defaults = ends.into_iter().map(move |at| [&start, safe.get(..at).unwrap_or_default(), b"default"].concat());
-    std::iter::once(whole).chain(defaults)
+///
+/// The original takes what the table says as it is, and has a default for the lone dash only if that is a `-`.
+fn names(user: &Assigned, rules: Rules) -> impl Iterator<Item = Vec<u8>> {
+    let extension = match rules {
+        Rules::Original => user.extension.clone(),
+        Rules::Qmail => safe(&user.extension),
+    };
+    let whole = [&user.dash[..], &extension, &safe(&user.rest)].concat();
+    let is_end = |at: usize| match whole.get(..at).and_then(<[u8]>::last) {
+        Some(b'-') => true,
+        _ => rules == Rules::Qmail && at == user.dash.len(),
+    };
+    let ends: Vec<_> = (user.dash.len()..=whole.len()).rev().filter(|&at| is_end(at)).collect();
+    let named = |start: &[u8], end: &[u8]| [b".qmail", start, end].concat();
+    let first = named(&whole, b"");
+    std::iter::once(first).chain(ends.into_iter().map(move |at| named(whole.get(..at).unwrap_or_default(), b"default")))
+}
+
+/// Capital letters and dots are not part of file names.
+fn safe(extension: &[u8]) -> Vec<u8> {
+    extension.iter().map(|&byte| if byte == b'.' { b':' } else { byte.to_ascii_lowercase() }).collect()
 }
 
 /// Tells whether a file counts. For the original anything does that is there, for qmail regular files do.
@@ -106,13 +119,16 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|error| absent.contains(&error))
 }
 
-/// Tells whether instructions run one of these programs: the first word of a line that begins with `|`.
-pub(super) fn runs_one_of(programs: &[Vec<u8>], path: &Path) -> io::Result<bool> {
+/// Tells whether instructions run one of these programs: the first word of a line that begins with `|`, for the
+/// original after blanks, too.
+pub(super) fn runs_one_of(programs: &[Vec<u8>], path: &Path, rules: Rules) -> io::Result<bool> {
     let (file, stamp) = stamp::open(path)?;
     refuse_if(stamp.size > SIZE_MAX, "a file of instructions that is too large")?;
     let mut bytes = Vec::new();
     file.take(SIZE_MAX).read_to_end(&mut bytes)?;
-    let commands = bytes.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b"|"));
+    let lines = bytes.split(|&byte| byte == b'\n');
+    let lines = lines.map(|line| if rules == Rules::Original { line.trim_ascii_start() } else { line });
+    let commands = lines.filter_map(|line| line.strip_prefix(b"|"));
     let mut names = commands.filter_map(|command| command.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()));
     Ok(names.any(|name| programs.iter().any(|program| program == name)))
 }
@@ -123,21 +139,36 @@ mod tests {
 
     fn user(home: &Path, dash: &str, extension: &str) -> Assigned {
         let home = home.to_owned();
-        let (dash, extension) = (dash.into(), extension.into());
-        Assigned { name: b"joe".to_vec(), uid: 1, gid: 1, home, dash, extension }
+        let (dash, rest) = (dash.into(), extension.into());
+        Assigned { name: b"joe".to_vec(), uid: 1, gid: 1, home, dash, extension: Vec::new(), rest }
     }
 
-    fn texts(user: &Assigned) -> Vec<String> {
-        names(user).map(|name| name.escape_ascii().to_string()).collect()
+    fn texts(user: &Assigned, rules: Rules) -> Vec<String> {
+        names(user, rules).map(|name| name.escape_ascii().to_string()).collect()
     }
 
     #[test]
     fn defaults_are_tried_from_the_longest_to_the_shortest() {
-        let expected = [".qmail-a:b-c-d", ".qmail-a:b-c-default", ".qmail-a:b-default", ".qmail-default"];
-        assert_eq!(texts(&user(Path::new("/"), "-", "A.b-C-d")), expected);
-        assert_eq!(texts(&user(Path::new("/"), "-", "")), [".qmail-", ".qmail-default"]);
-        assert_eq!(texts(&user(Path::new("/"), "-", "a-")), [".qmail-a-", ".qmail-a-default", ".qmail-default"]);
-        assert_eq!(texts(&user(Path::new("/"), "", "")), [".qmail", ".qmaildefault"]);
+        let root = Path::new("/");
+        for rules in [Rules::Original, Rules::Qmail] {
+            let expected = [".qmail-a:b-c-d", ".qmail-a:b-c-default", ".qmail-a:b-default", ".qmail-default"];
+            assert_eq!(texts(&user(root, "-", "A.b-C-d"), rules), expected);
+            assert_eq!(texts(&user(root, "-", ""), rules), [".qmail-", ".qmail-default"]);
+            assert_eq!(texts(&user(root, "-", "a-"), rules), [".qmail-a-", ".qmail-a-default", ".qmail-default"]);
+        }
+    }
+
+    #[test]
+    fn the_original_takes_the_table_as_it_is_and_no_dash_but_the_usual() {
+        let root = Path::new("/");
+        let from_table = Assigned { extension: b"A.b-".to_vec(), ..user(root, "-", "C.d") };
+        let expected = [".qmail-A.b-c:d", ".qmail-A.b-default", ".qmail-default"];
+        assert_eq!(texts(&from_table, Rules::Original), expected);
+        assert_eq!(texts(&from_table, Rules::Qmail), expected.map(|name| name.replace("A.b", "a:b")));
+        assert_eq!(texts(&user(root, "+", "a"), Rules::Original), [".qmail+a"]);
+        assert_eq!(texts(&user(root, "+", "a-b"), Rules::Original), [".qmail+a-b", ".qmail+a-default"]);
+        assert_eq!(texts(&user(root, "+", "a"), Rules::Qmail), [".qmail+a", ".qmail+default"]);
+        assert_eq!(texts(&user(root, "", ""), Rules::Qmail), [".qmail", ".qmaildefault"]);
     }
 
     fn home(mode: u32) -> tempfile::TempDir {
@@ -172,6 +203,8 @@ mod tests {
         assert!(look(Rules::Qmail, "-", "open").is_err());
         assert_eq!(look(Rules::Qmail, "-", "folder").expect("readable"), Instructions::Missing);
         assert_eq!(look(Rules::Qmail, "", "x").expect("readable"), Instructions::NotNeeded);
+        assert!(look(Rules::Original, "--", "x").is_err());
+        assert_eq!(look(Rules::Qmail, "--", "x").expect("readable"), Instructions::Missing);
         let long = "x".repeat(300);
         assert!(look(Rules::Original, "-", &long).is_err());
         assert_eq!(look(Rules::Qmail, "-", &long).expect("a name that cannot be"), Instructions::Missing);
@@ -198,17 +231,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(".qmail");
         let programs = [b"deliver".to_vec(), b"/bin/other".to_vec()];
-        for (text, expected) in [
-            ("|deliver x\n", true),
-            ("# |deliver\n./Maildir/\n|\t deliver", true),
-            ("|/bin/other\n", true),
-            ("|other\n|deliverer\n|/bin/deliver\n|x deliver\n|\n", false),
-            (" |deliver\ndeliver\n&deliver\n", false),
-            ("", false),
+        for (text, original, qmail) in [
+            ("|deliver x\n", true, true),
+            ("# |deliver\n./Maildir/\n|\t deliver", true, true),
+            ("|/bin/other\n", true, true),
+            ("|other\n|deliverer\n|/bin/deliver\n|x deliver\n|\n", false, false),
+            ("deliver\n&deliver\n", false, false),
+            (" |deliver\n", true, false),
+            ("", false, false),
         ] {
             std::fs::write(&path, text).expect("written");
-            assert_eq!(runs_one_of(&programs, &path).expect("readable"), expected, "{text:?}");
+            for (rules, expected) in [(Rules::Original, original), (Rules::Qmail, qmail)] {
+                assert_eq!(runs_one_of(&programs, &path, rules).expect("readable"), expected, "{text:?}");
+            }
         }
-        assert!(runs_one_of(&programs, folder.path()).is_err());
+        assert!(runs_one_of(&programs, folder.path(), Rules::Qmail).is_err());
     }
 }

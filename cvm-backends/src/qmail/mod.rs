@@ -179,13 +179,13 @@ impl Qmail {
 
     /// Tells whether another module answers for an address, as its program delivers.
     fn is_left_to_others(&self, instructions: &Instructions, home: &Path) -> io::Result<bool> {
-        let programs = &self.options.lookaside;
+        let (programs, rules) = (&self.options.lookaside, self.options.rules);
         match instructions {
             _ if programs.is_empty() => Ok(false),
-            Instructions::File(path) => dotfile::runs_one_of(programs, path),
+            Instructions::File(path) => dotfile::runs_one_of(programs, path, rules),
             // Where no file is needed there may be one.
             Instructions::NotNeeded | Instructions::Missing => {
-                let found = dotfile::runs_one_of(programs, &home.join(".qmail"));
+                let found = dotfile::runs_one_of(programs, &home.join(".qmail"), rules);
                 found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })
             }
         }

@@ -36,7 +36,10 @@ pub(super) struct Assigned {
     pub(super) gid: u32,
     pub(super) home: PathBuf,
     pub(super) dash: Vec<u8>,
+    /// What the table says.
     pub(super) extension: Vec<u8>,
+    /// What the local part has beyond that.
+    pub(super) rest: Vec<u8>,
 }
 
 impl Users {
@@ -78,27 +81,29 @@ pub(super) struct Search<'a> {
 }
 
 /// Tries the local part whole, then cut at each dash from the right, each in the table before the system's users; at
-/// last the table's catch-all, or the user `alias`.
+/// last, and for what begins with a dash in place of the cut there, the table's catch-all, or the user `alias`.
 fn as_the_original(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
     let name = local.to_ascii_lowercase();
+    // Beside a table the system's users are asked for as their names come.
+    let asked = if table.is_some() { local } else { &name };
     if let Some(found) = in_table(table, &[b"!", &name[..], b"\0"].concat(), b"")? {
         return Ok(Some(found));
     }
-    if let Some(found) = in_system(&name, b"", b"", search)? {
+    if let Some(found) = in_system(asked, b"", b"", search)? {
         return Ok(Some(found));
     }
-    for (at, _) in local.iter().enumerate().rev().filter(|(_, byte)| **byte == b'-') {
-        let (user, _) = name.split_at(at);
+    for at in (1..local.len()).rev().filter(|&at| local.get(at) == Some(&b'-')) {
         let rest = local.get(at + 1..).unwrap_or_default();
-        if let Some(found) = in_table(table, &[b"!", user, b"-"].concat(), rest)? {
+        if let Some(found) = in_table(table, &[b"!", name.split_at(at).0, b"-"].concat(), rest)? {
             return Ok(Some(found));
         }
-        if let Some(found) = in_system(user, b"-", rest, search)? {
+        if let Some(found) = in_system(asked.split_at(at).0, b"-", rest, search)? {
             return Ok(Some(found));
         }
     }
-    match in_table(table, b"!", local)? {
-        None => in_system(ALIAS, b"-", local, search),
+    let rest = local.strip_prefix(b"-").unwrap_or(local);
+    match in_table(table, b"!", rest)? {
+        None => in_system(ALIAS, b"-", rest, search),
         found => Ok(found),
     }
 }
@@ -172,7 +177,8 @@ fn in_system(name: &[u8], dash: &[u8], rest: &[u8], search: &Search<'_>) -> Resu
         gid: user.gid.as_raw(),
         home: user.dir,
         dash: dash.to_vec(),
-        extension: rest.to_vec(),
+        extension: Vec::new(),
+        rest: rest.to_vec(),
     }))
 }
 
@@ -189,7 +195,8 @@ impl Assigned {
             gid: number(gid)?,
             home: OsString::from_vec(home.to_vec()).into(),
             dash: dash.to_vec(),
-            extension: [extension, rest].concat(),
+            extension: extension.to_vec(),
+            rest: rest.to_vec(),
         })
     }
 

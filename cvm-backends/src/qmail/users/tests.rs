@@ -24,8 +24,9 @@ impl Table {
             Rules::Original => as_the_original(Some(&table), local.as_bytes(), &search),
             Rules::Qmail => in_table_of_qmail(&table, local.as_bytes()).map_err(Halt::from),
         };
-        let found = found.expect("a whole table")?;
-        let parts = [&found.name[..], b" ", &found.dash, b" ", &found.extension].concat();
+        // The system may have a user for what is left.
+        let found = found.expect("a whole table").filter(|found| found.name != ALIAS)?;
+        let parts = [&found.name[..], b" ", &found.dash, b" ", &found.extension, &found.rest].concat();
         Some(parts.escape_ascii().to_string())
     }
 
@@ -52,17 +53,21 @@ fn whole_names_and_cuts_at_dashes_are_the_same_for_both() {
 }
 
 #[test]
-fn the_key_of_a_lone_dash_takes_what_begins_with_one() {
+fn the_key_of_a_lone_dash_is_one_for_qmail_only() {
+    let table = Table::of(&[("!-", "dash", "-", ""), ("!", "all", "-", ""), ("", "-", "", "")]);
+    // The original takes a dash in front for the end of an empty name.
+    table.expect("-Foo", Some("all - Foo"), Some("dash - Foo"));
+    table.expect("-", Some("all - "), Some("dash - "));
+    table.expect("--x", Some("all - -x"), Some("dash - -x"));
     let table = Table::of(&[("!-", "dash", "-", ""), ("", "-", "", "")]);
-    table.expect("-Foo", Some("dash - Foo"), Some("dash - Foo"));
-    table.expect("-", Some("dash - "), Some("dash - "));
-    table.expect("--x", Some("dash - -x"), Some("dash - -x"));
+    table.expect("-Foo", None, Some("dash - Foo"));
 }
 
 #[test]
 fn the_lone_key_takes_the_rest() {
     let table = Table::of(&[("!", "all", "-", ""), ("", "", "", "")]);
     table.expect("zzNobody-x", Some("all - zzNobody-x"), Some("all - zzNobody-x"));
+    table.expect("-zzNobody", Some("all - zzNobody"), Some("all - -zzNobody"));
 }
 
 #[test]
@@ -85,7 +90,10 @@ fn a_table_without_the_set_of_wildcards_is_none_of_qmail() {
 #[test]
 fn a_value_has_six_fields_and_numbers() {
     let read = |data: &[u8]| Assigned::read(data, b"rest");
-    assert!(read(b"joe\x001\x002\0/home/joe\0-\0pre").is_some_and(|joe| joe.extension == b"prerest"));
+    assert!(
+        read(b"joe\x001\x002\0/home/joe\0-\0pre")
+            .is_some_and(|joe| (joe.extension, joe.rest) == (b"pre".to_vec(), b"rest".to_vec()))
+    );
     for bad in [&b""[..], b"joe\x001\x002\0/home/joe\0-", b"joe\0x\x002\0/\0-\0", b"joe\x001\x004294967296\0/\0-\0"] {
         assert_eq!(read(bad), None, "{}", bad.escape_ascii());
     }
@@ -102,10 +110,26 @@ fn who_cannot_wait_does_not_ask_for_users_of_the_system() {
         };
         assert_eq!(find(Patience::Immediate), Err(Halt::Waits));
     }
-    let found = as_the_original(None, b"Root", &search(Rules::Original, Patience::Blocking));
-    assert_eq!(found.expect("a name service").map(|root| root.uid), Some(0));
-    let found = as_the_original(None, b"ROOT-x-Y", &search(Rules::Original, Patience::Blocking));
-    assert_eq!(found.expect("a name service").map(|root| root.extension), Some(b"x-Y".to_vec()));
+}
+
+#[test]
+fn beside_a_table_the_original_asks_for_users_of_the_system_as_they_come() {
+    let table = Table::of(&[("", "-", "", "")]);
+    let cdb = Cdb::open(&table.0.path().join("cdb")).expect("a table");
+    let places = Places::new();
+    let search = Search { rules: Rules::Original, patience: Patience::Blocking, places: &places };
+    for (table, local, expected) in [
+        (None, "root", Some("")),
+        (None, "Root", Some("")),
+        (None, "ROOT-x-Y", Some("x-Y")),
+        (Some(&cdb), "root", Some("")),
+        (Some(&cdb), "root-x-Y", Some("x-Y")),
+        (Some(&cdb), "Root", None),
+    ] {
+        let found = as_the_original(table, local.as_bytes(), &search).expect("a name service");
+        let rest = found.filter(|found| found.uid == 0).map(|root| root.rest.escape_ascii().to_string());
+        assert_eq!(rest.as_deref(), expected, "{local}, {}", table.is_some());
+    }
 }
 
 #[test]
@@ -117,6 +141,7 @@ fn qmail_takes_no_users_of_the_system_who_are_root_or_do_not_own_their_home() {
         home: home.into(),
         dash: Vec::new(),
         extension: Vec::new(),
+        rest: Vec::new(),
     };
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().to_str().expect("UTF-8");
