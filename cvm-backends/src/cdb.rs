@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use zeroize::Zeroizing;
@@ -46,6 +46,8 @@ pub(crate) struct Cdb {
     file: File,
     stamp: Stamp,
     header: Box<[u8; HEADER]>,
+    /// The value under the empty key, once it was asked for.
+    of_empty_key: OnceLock<Option<Zeroizing<Vec<u8>>>>,
 }
 
 /// What a step of a search makes of a file that is no table.
@@ -67,7 +69,7 @@ impl Cdb {
     fn new(file: File, stamp: Stamp) -> io::Result<Self> {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
-        let table = Self { file, stamp, header };
+        let table = Self { file, stamp, header, of_empty_key: OnceLock::new() };
         (0..256).try_for_each(|number| table.table(number).map(drop))?;
         Ok(table)
     }
@@ -80,11 +82,38 @@ impl Cdb {
     /// opened: what was read may be of two versions.
     pub(crate) fn find(&self, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let found = self.search(key)?;
-        let now = Stamp::of(&self.file.metadata()?);
-        if now.has_content_of(&self.stamp) { Ok(found) } else { Err(damaged()) }
+        self.check()?;
+        Ok(found)
     }
 
-    fn search(&self, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    /// Returns the value under the empty key, which is read once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`](Self::find).
+    pub(crate) fn find_empty(&self) -> io::Result<Option<&[u8]>> {
+        let found = match self.of_empty_key.get() {
+            Some(found) => found,
+            None => {
+                let found = self.find(b"")?;
+                self.of_empty_key.get_or_init(|| found)
+            }
+        };
+        Ok(found.as_ref().map(|found| found.as_slice()))
+    }
+
+    /// Makes sure that what [`search`](Self::search) found, perhaps several times, is of one version.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`find`](Self::find).
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let now = Stamp::of(&self.file.metadata()?);
+        if now.has_content_of(&self.stamp) { Ok(()) } else { Err(damaged()) }
+    }
+
+    /// Does what [`find`](Self::find) does, without asking whether the file was written to.
+    pub(crate) fn search(&self, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let hash = hash(key);
         let (position, length) = self.table(hash)?;
         let mut slot = if length == 0 { return Ok(None) } else { (hash >> 8) % length };

@@ -53,6 +53,11 @@ const BENCHMARKS: &[Benchmark] = &[
         run: lookup::run,
     },
     Benchmark {
+        name: "qmail",
+        about: "cvm-qmail with 100 000 users and 1000 virtual domains as a busy server, beside a raw loop and the original",
+        run: hub::qmail::run,
+    },
+    Benchmark {
         name: "command",
         about: "one login in command mode, beside the original and programs that do nothing",
         run: command::run,

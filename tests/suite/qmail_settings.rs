@@ -82,7 +82,7 @@ fn strict_decisions_are_those_of_qmail() {
         ("bob.x.Y", "local.example", "no", "local.example"),
         ("bob-x.y", "local.example", "local.example", "local.example"),
         // An address without a domain of its own.
-        ("bob@local.example", "", "elsewhere", "local.example"),
+        ("bob@local.example", "", ".example", "local.example"),
     ] {
         assert_eq!(ask(&folder, &[], user, domain), original, "{user}@{domain}");
         assert_eq!(ask(&folder, &[("CVM_QMAIL_STRICT", "1")], user, domain), qmail, "{user}@{domain}, strict");

@@ -45,6 +45,9 @@ fn the_first_of_two_records_with_one_key_is_found() {
     let table = Cdb::open(&path).expect("it opens");
     assert_eq!(value(&table, b"one").as_deref(), Some(&b"Hello"[..]));
     assert_eq!(value(&table, b"").as_deref(), Some(&b"-"[..]));
+    for _ in 0..2 {
+        assert_eq!(table.find_empty().expect("a whole table"), Some(&b"-"[..]));
+    }
     assert_eq!(value(&table, b"long").as_deref(), Some(long.as_bytes()));
     assert_eq!(value(&table, b"two"), None);
 }

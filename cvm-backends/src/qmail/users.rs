@@ -56,10 +56,12 @@ impl Users {
     /// Finds whom a local part is assigned to.
     pub(super) fn find(&self, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
         let table = self.table(search)?;
-        match search.rules {
+        let found = match search.rules {
             Rules::Original => as_the_original(table.as_deref(), local, search),
             Rules::Qmail => as_qmail(table.as_deref(), local, search),
-        }
+        }?;
+        table.map(|table| table.check()).transpose()?;
+        Ok(found)
     }
 
     fn table(&self, search: &Search<'_>) -> Result<Option<Arc<Cdb>>, Halt> {
@@ -134,7 +136,7 @@ fn as_qmail(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Op
 
 /// Tries the local part whole, then each of its beginnings whose last byte is that of a wildcard.
 fn in_table_of_qmail(table: &Cdb, local: &[u8]) -> io::Result<Option<Assigned>> {
-    let wildcards = table.find(b"")?.ok_or_else(not_ours)?;
+    let wildcards = table.find_empty()?.ok_or_else(not_ours)?;
     let mut key = [b"!", &local.to_ascii_lowercase()[..], b"\0"].concat();
     while let Some(last) = key.last() {
         let is_whole = key.len() == local.len() + 2;
@@ -150,7 +152,7 @@ fn in_table_of_qmail(table: &Cdb, local: &[u8]) -> io::Result<Option<Assigned>> 
 }
 
 fn in_table(table: Option<&Cdb>, key: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
-    let found = table.map(|table| table.find(key)).transpose()?.flatten();
+    let found = table.map(|table| table.search(key)).transpose()?.flatten();
     found.map(|data| Assigned::read(&data, rest).ok_or_else(not_ours)).transpose()
 }
 

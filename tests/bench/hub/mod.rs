@@ -4,6 +4,7 @@ pub(crate) mod limits;
 mod load;
 mod local;
 mod mmsg;
+pub(crate) mod qmail;
 
 use std::path::Path;
 use std::time::Duration;
