@@ -106,13 +106,16 @@ fn instructions(chance: &mut Chance, path: &str) {
     assert!(made.is_ok() || fs::symlink_metadata(path).is_ok(), "{path}: {made:?}");
 }
 
+/// What makes a line of a control file.
+type Line = fn(&mut Chance) -> String;
+
 fn tree(chance: &mut Chance) -> Folder {
     let folder = Folder::new();
     fs::set_permissions(folder.path(""), Permissions::from_mode(0o755)).expect("a mode");
     for name in ["control", "users"] {
         fs::create_dir(folder.path(name)).expect("a folder");
     }
-    let lists: [(&str, fn(&mut Chance) -> String); 4] = [
+    let lists: [(&str, Line); 4] = [
         ("me", domain),
         ("envnoathost", domain),
         ("locals", domain),
@@ -163,10 +166,13 @@ fn settings(chance: &mut Chance) -> Vec<(&'static str, &'static str)> {
         (20, "CVM_QMAIL_CHECK_PERMS", ["", ""]),
         (20, "CVM_QMAIL_LOOKASIDE", ["", ""]),
     ];
-    let chosen = all
-        .into_iter()
-        .filter_map(|(one_in, name, values)| chance.is(one_in).then(|| (name, values[chance.below(values.len())])));
-    chosen.collect()
+    let mut chosen = Vec::new();
+    for (one_in, name, values) in all {
+        if chance.is(one_in) {
+            chosen.push((name, values[chance.below(values.len())]));
+        }
+    }
+    chosen
 }
 
 #[test]

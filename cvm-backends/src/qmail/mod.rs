@@ -1,11 +1,22 @@
 //! `cvm-qmail`: the addresses that a qmail host delivers to. It answers look-ups only.
 //!
 //! Control files are parsed once and `users/cdb` stays open; each is looked at with one `stat` a round, not a request.
-//! What a look-up costs beyond that is system calls, SYSCALLS
+//! What a look-up costs beyond that is system calls (counted with `strace -f -c` on a server that is asked with
+//! `cvm-benchclient`; the original makes 3 and 144):
 //!
-//! What these take answers in an event loop, if the folders are on local file systems. It is handed to whoever can
-//! wait where the name service has to be asked, permissions are checked, a control file is large and has changed, or
-//! a folder is not known to be local.
+//! | what is looked up | system calls |
+//! | --- | --- |
+//! | a domain that is not ours | 0 |
+//! | a user of the table | 3: two `pread` of the table, and `fstat`, as it may have been written to meanwhile |
+//! | the same by qmail's rules | 6: the home, and the two files that it may have |
+//! | an extension by qmail's rules | 6 or more: a `pread` for each cut, the home, a `stat` for each name of a file |
+//! | an extension by the original's rules, which ask the system first | about 140 of the name service of Debian |
+//! | a file in which programs are looked for | 5 more: it is read whole |
+//! | permissions | a thread that lives as long as the look-up |
+//!
+//! What asks no name service and checks no permissions is answered in an event loop, if the folders are on local file
+//! systems. Everything else is handed to whoever can wait; so is what needs a control file that is large and has
+//! changed, or a folder that is not yet known to be local.
 
 mod address;
 mod control;

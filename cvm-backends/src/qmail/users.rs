@@ -49,8 +49,14 @@ impl Users {
         Self { folder, tables }
     }
 
+    /// Looks at the first table, and beyond it where it is missing.
     pub(super) fn refresh(&self) {
-        self.tables.iter().for_each(WatchedCdb::refresh);
+        for table in &self.tables {
+            table.refresh();
+            if !matches!(table.get(), Ok(None)) {
+                return;
+            }
+        }
     }
 
     /// Finds whom a local part is assigned to.

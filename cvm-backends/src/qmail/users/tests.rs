@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::cdb::made;
 
@@ -149,4 +151,33 @@ fn qmail_takes_no_users_of_the_system_who_are_root_or_do_not_own_their_home() {
     assert_eq!(user(owner, home).has_own_home().expect("readable"), owner != 0);
     assert!(!user(owner + 1, home).has_own_home().expect("readable"));
     assert!(!user(owner, "/nonexistent/home").has_own_home().expect("readable"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_damaged_table_gives_an_answer_or_an_error(
+        changes in proptest::collection::vec((0usize..4096, any::<u8>()), 1..20),
+        cut in proptest::option::of(0usize..4096),
+    ) {
+        let table = Table::of(&[("!zzbob\0", "bob", "", ""), ("!zzbob-", "bob", "-", "x"), ("!", "all", "-", ""), ("", "-", "", "")]);
+        let path = table.0.path().join("cdb");
+        let mut bytes = std::fs::read(&path).expect("readable");
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        bytes.truncate(cut.unwrap_or(usize::MAX));
+        std::fs::write(&path, bytes).expect("written");
+        let places = Places::new();
+        for rules in [Rules::Original, Rules::Qmail] {
+            let users = Users { folder: table.0.path().to_owned(), tables: [WatchedCdb::open(path.clone()), WatchedCdb::open("/nonexistent".into())] };
+            let search = Search { rules, patience: Patience::Blocking, places: &places };
+            for local in ["zzbob", "zzbob-x", "zzother"] {
+                let found = users.find(local.as_bytes(), &search);
+                prop_assert!(!matches!(found, Err(Halt::Waits)));
+            }
+        }
+    }
 }
