@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cvm_core::answer::Patience;
 
@@ -28,41 +29,49 @@ const LOCAL: [&[u8]; 13] = [
     b"zfs",
 ];
 
-/// How long what was learnt of a folder holds: something else may be mounted there.
-const HOLDS: Duration = Duration::from_secs(10);
+/// How long what was learnt of a folder holds, in milliseconds: something else may be mounted there.
+const HOLDS: u64 = 10_000;
 
 /// How many folders are remembered.
 const KNOWN_MAX: usize = 4096;
 
 /// What is known of folders. A folder is local if it and everything mounted below it is; where a symbolic link in
 /// the folder leads is not looked at.
-pub(super) struct Places(RwLock<Known>);
+pub(super) struct Places {
+    known: RwLock<HashMap<PathBuf, Place>>,
+    start: Instant,
+    /// Milliseconds from the start to the last round.
+    now: AtomicU64,
+}
 
-struct Known {
-    is_local: HashMap<PathBuf, bool>,
-    since: Instant,
+struct Place {
+    is_local: bool,
+    /// When somebody looks again. Until he has, the others go by what is known.
+    renew_at: AtomicU64,
+    is_due: AtomicBool,
 }
 
 impl Places {
     pub(super) fn new() -> Self {
-        Self(RwLock::new(Known::nothing()))
+        Self { known: RwLock::default(), start: Instant::now(), now: AtomicU64::new(0) }
     }
 
-    /// Forgets what may no longer be so.
+    /// Takes the time, once a round.
     pub(super) fn refresh(&self) {
-        let is_old = self.0.read().unwrap_or_else(PoisonError::into_inner).since.elapsed() > HOLDS;
-        if is_old {
-            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Known::nothing();
-        }
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.now.store(now, Ordering::Relaxed);
     }
 
     /// Lets those pass who can wait; others only if the folder is known to be local.
     pub(super) fn allow(&self, folder: &Path, patience: Patience) -> Result<(), Halt> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).is_local.get(folder).copied();
-        match (patience, known) {
-            (Patience::Immediate, Some(true)) | (Patience::Blocking, Some(_)) => Ok(()),
+        let now = self.now.load(Ordering::Relaxed);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        match (patience, known.get(folder)) {
+            (Patience::Immediate, Some(place)) if place.is_local && !place.is_left_to_me(now) => Ok(()),
             (Patience::Immediate, _) => Err(Halt::Waits),
-            (Patience::Blocking, None) => {
+            (Patience::Blocking, Some(place)) if !place.must_be_renewed(now) => Ok(()),
+            (Patience::Blocking, _) => {
+                drop(known);
                 self.learn(folder);
                 Ok(())
             }
@@ -72,17 +81,31 @@ impl Places {
     fn learn(&self, folder: &Path) {
         let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
         let is_local = folder.canonicalize().is_ok_and(|folder| is_local(&folder, &mounts));
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.is_local.len() >= KNOWN_MAX {
-            known.is_local.clear();
+        let renew_at = AtomicU64::new(self.now.load(Ordering::Relaxed).saturating_add(HOLDS));
+        let place = Place { is_local, renew_at, is_due: AtomicBool::new(false) };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
         }
-        known.is_local.insert(folder.to_owned(), is_local);
+        known.insert(folder.to_owned(), place);
     }
 }
 
-impl Known {
-    fn nothing() -> Self {
-        Self { is_local: HashMap::new(), since: Instant::now() }
+impl Place {
+    /// Tells one of those who cannot wait, after a time, that he should be one who can.
+    fn is_left_to_me(&self, now: u64) -> bool {
+        let renew_at = self.renew_at.load(Ordering::Relaxed);
+        let next = now.saturating_add(HOLDS);
+        let mine = now >= renew_at
+            && self.renew_at.compare_exchange(renew_at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if mine {
+            self.is_due.store(true, Ordering::Relaxed);
+        }
+        mine
+    }
+
+    fn must_be_renewed(&self, now: u64) -> bool {
+        self.is_due.swap(false, Ordering::Relaxed) || now >= self.renew_at.load(Ordering::Relaxed)
     }
 }
 
@@ -169,5 +192,29 @@ garbage
         }
         assert_eq!(places.allow(memory, Patience::Immediate), Ok(()));
         assert_eq!(places.allow(devices, Patience::Immediate), Err(Halt::Waits));
+    }
+
+    #[test]
+    fn after_a_time_one_of_those_who_cannot_wait_is_sent_to_look_again() {
+        let places = Places::new();
+        let memory = Path::new("/dev/shm");
+        assert_eq!(places.allow(memory, Patience::Blocking), Ok(()));
+        let is_local = |is_local| {
+            let mut known = places.known.write().expect("not poisoned");
+            let place = known.get_mut(memory).expect("known");
+            std::mem::replace(&mut place.is_local, is_local)
+        };
+        assert!(is_local(true));
+        places.now.store(HOLDS, Ordering::Relaxed);
+        assert_eq!(places.allow(memory, Patience::Immediate), Err(Halt::Waits));
+        for _ in 0..3 {
+            assert_eq!(places.allow(memory, Patience::Immediate), Ok(()));
+        }
+        // Whoever can wait has it to do, once.
+        assert!(is_local(false));
+        assert_eq!(places.allow(memory, Patience::Blocking), Ok(()));
+        assert!(is_local(false));
+        assert_eq!(places.allow(memory, Patience::Blocking), Ok(()));
+        assert!(!is_local(true));
     }
 }
