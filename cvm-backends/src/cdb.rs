@@ -308,10 +308,9 @@ impl Look {
 fn load(path: &Path) -> io::Result<Cdb> {
     let mut tries = 1;
     loop {
-        let opened = Cdb::open(path);
-        let is_same = |table: &Cdb| stamp::look(path).is_ok_and(|stamp| stamp == table.stamp);
-        if opened.as_ref().is_ok_and(is_same) || tries == TRIES {
-            return opened;
+        let table = Cdb::open(path)?;
+        if tries == TRIES || stamp::look(path).is_ok_and(|stamp| stamp == table.stamp) {
+            return Ok(table);
         }
         tries += 1;
     }

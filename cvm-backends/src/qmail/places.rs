@@ -42,6 +42,8 @@ pub(super) struct Places {
     start: Instant,
     /// Milliseconds from the start to the last round.
     now: AtomicU64,
+    /// Somebody wants to know: nobody does in a program that answers one request.
+    is_wanted: AtomicBool,
 }
 
 struct Place {
@@ -53,7 +55,12 @@ struct Place {
 
 impl Places {
     pub(super) fn new() -> Self {
-        Self { known: RwLock::default(), start: Instant::now(), now: AtomicU64::new(0) }
+        Self {
+            known: RwLock::default(),
+            start: Instant::now(),
+            now: AtomicU64::new(0),
+            is_wanted: AtomicBool::new(false),
+        }
     }
 
     /// Takes the time, once a round.
@@ -68,8 +75,12 @@ impl Places {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match (patience, known.get(folder)) {
             (Patience::Immediate, Some(place)) if place.is_local && !place.is_left_to_me(now) => Ok(()),
-            (Patience::Immediate, _) => Err(Halt::Waits),
+            (Patience::Immediate, _) => {
+                self.is_wanted.store(true, Ordering::Relaxed);
+                Err(Halt::Waits)
+            }
             (Patience::Blocking, Some(place)) if !place.must_be_renewed(now) => Ok(()),
+            (Patience::Blocking, _) if !self.is_wanted.load(Ordering::Relaxed) => Ok(()),
             (Patience::Blocking, _) => {
                 drop(known);
                 self.learn(folder);
@@ -198,6 +209,7 @@ garbage
     fn after_a_time_one_of_those_who_cannot_wait_is_sent_to_look_again() {
         let places = Places::new();
         let memory = Path::new("/dev/shm");
+        assert_eq!(places.allow(memory, Patience::Immediate), Err(Halt::Waits));
         assert_eq!(places.allow(memory, Patience::Blocking), Ok(()));
         let is_local = |is_local| {
             let mut known = places.known.write().expect("not poisoned");
