@@ -5,6 +5,7 @@ use crate::fact::{FactType, Scope};
 use crate::module::{Accepts, Lookup, Verdict};
 use crate::secret::Secret;
 use crate::testing::puppet::{Puppet, Record, Step, Target, Told};
+use crate::wire::{FactWriter, Request};
 
 const LOGIN: &[u8] = b"\x02\x01T\x01\x01a\x02\x01d\x03\x01p\0";
 const UNKNOWN: Lookup<Target> = Lookup::Unknown { scope: None, decoy: Some(Target::Decoy) };
@@ -166,6 +167,45 @@ fn the_impatient_do_not_take_a_costly_lookup() {
         assert_eq!(server.code(LOGIN), Code::SUCCESS);
         assert_eq!(server.told.take(), told(Code::SUCCESS));
     }
+}
+
+/// A module that learns only on the way what a look-up costs.
+struct Learner(Record<&'static str>);
+
+impl Module for Learner {
+    type Account = ();
+
+    fn lookup(&self, _: &Request<'_>) -> Result<Lookup<()>, Temporary> {
+        self.0.push("waited");
+        Ok(Lookup::Known(()))
+    }
+
+    fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<()>, Temporary>, Cost> {
+        self.0.push("tried");
+        if request.account() == Some(b"a") { Err(Cost::Wait) } else { Ok(Err(Temporary::IO)) }
+    }
+
+    fn authenticate(&self, (): &(), _: &Request<'_>) -> Result<Verdict, Temporary> {
+        Err(Temporary::CONFIG)
+    }
+
+    fn results(&self, (): &(), _: &mut FactWriter<'_>) -> Result<(), Temporary> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_lookup_that_turns_out_cheap_is_done_once() {
+    let steps = Record::default();
+    let answerer = Answerer::new(Learner(steps.clone()), Policy::Authenticate, ());
+    let mut out = Packet::new();
+    assert_eq!(answerer.answer(LOGIN, &mut out, Patience::Immediate), Outcome::Deferred(Cost::Wait));
+    assert_eq!(steps.take(), ["tried"]);
+    assert_eq!(answerer.answer(LOGIN, &mut out, Patience::Blocking), Outcome::Answered(Code::CONFIG));
+    assert_eq!(steps.take(), ["waited"]);
+    let other = b"\x02\x01T\x01\x01b\x03\x01p\0";
+    assert_eq!(answerer.answer(other, &mut out, Patience::Immediate), Outcome::Answered(Code::IO));
+    assert_eq!(steps.take(), ["tried"]);
 }
 
 #[test]

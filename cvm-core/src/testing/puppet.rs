@@ -125,7 +125,7 @@ impl<T> Record<T> {
         core::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push(&self, event: T) {
+    pub(crate) fn push(&self, event: T) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(event);
     }
 }
