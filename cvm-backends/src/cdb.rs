@@ -63,15 +63,15 @@ impl Cdb {
     /// Those of opening and reading; `InvalidData` if it is no table, or not yet a whole one.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (file, stamp) = stamp::open(path)?;
-        Self::new(file, stamp)
+        let table = Self::new(file, stamp)?;
+        (0..256).try_for_each(|number| table.table(number).map(drop))?;
+        Ok(table)
     }
 
     fn new(file: File, stamp: Stamp) -> io::Result<Self> {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
-        let table = Self { file, stamp, header, of_empty_key: OnceLock::new() };
-        (0..256).try_for_each(|number| table.table(number).map(drop))?;
-        Ok(table)
+        Ok(Self { file, stamp, header, of_empty_key: OnceLock::new() })
     }
 
     /// Returns the value that was stored first under this key.
