@@ -14,6 +14,9 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// How much time the kernel may put on two changes of one file without telling them apart.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
+/// The same for file systems that count whole seconds.
+const COARSE_TICK: Duration = Duration::from_secs(2);
+
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -40,8 +43,15 @@ impl Stamp {
         (self.size, self.modified) == (other.size, other.modified)
     }
 
+    /// Returns how much of an age is enough: file systems that count whole seconds do not tell two changes of one apart.
+    fn enough(&self, age: Duration) -> Duration {
+        let counts_seconds = self.modified.1 == 0 && self.changed.1 == 0;
+        if counts_seconds { age.max(COARSE_TICK) } else { age }
+    }
+
     /// Tells whether the last change lies at least this far back, by the clock on the wall.
     pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        let age = self.enough(age);
         let (seconds, nanoseconds) = self.changed.max(self.modified);
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let since_epoch = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
@@ -69,7 +79,7 @@ impl Sight {
     /// Tells whether this stamp has stood for a time: by the clock on the wall, or by our own if that one is wrong.
     pub(crate) fn has_aged(&self, stamp: Stamp, age: Duration) -> bool {
         let watched = self.0.filter(|(seen, _)| *seen == stamp).map(|(_, since)| since.elapsed());
-        stamp.is_older_than(age) || watched.is_some_and(|watched| watched >= age.max(GRACE))
+        stamp.is_older_than(age) || watched.is_some_and(|watched| watched >= stamp.enough(age.max(GRACE)))
     }
 }
 

@@ -36,6 +36,7 @@
 mod argon2;
 mod crypt;
 mod form;
+mod parallel;
 mod salted;
 mod scrypt;
 #[cfg(test)]
@@ -45,6 +46,8 @@ use cvm_core::SecretRef;
 use cvm_core::module::{Accepts, Cost};
 
 use form::Form;
+
+pub use parallel::hash_at_most;
 
 /// How the passwords of a table are stored: the value of a `…_PWCMP` setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +151,7 @@ impl<'s> Stored<'s> {
         if password.is_empty() {
             return Ok(false);
         }
+        let _place = (self.cost() == Cost::Cpu).then(parallel::take_place);
         self.form.matches(password)
     }
 

@@ -9,6 +9,7 @@ mod needle;
 mod scan;
 mod table;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +19,7 @@ use cvm_core::wire::{FactWriter, Request};
 use crate::Notices;
 use crate::judge::Judge;
 use crate::password::Comparison;
-use crate::watched::Watched;
+use crate::watched::{Due, Watched};
 use entry::{Entry, Layout};
 use table::{Line, Table};
 
@@ -78,17 +79,12 @@ impl Module for PwFile {
     type Account = Account;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
-        let table = self.file.get().ok_or(Temporary::IO)?;
-        let name = request.account().unwrap_or_default();
-        // An entry without a password is no account, not even for a look-up, as with the original.
-        let has_password = |line: &_| table.entry(*line).is_some_and(|entry| !entry.password.is_empty());
-        let line = table.find(name).filter(has_password);
-        // For known names too, so that the look-up takes as long.
-        let decoy = table.decoy(name);
-        Ok(match line {
-            Some(line) => Lookup::Known(Account { table, line, decoy }),
-            None => Lookup::Unknown { scope: None, decoy: decoy.map(|line| Account { table, line, decoy }) },
-        })
+        find(self.file.version(), request)
+    }
+
+    fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Account>, Temporary>, Cost> {
+        let version = self.file.now().map_err(|Due| Cost::Wait)?;
+        Ok(find(version, request))
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
@@ -120,6 +116,20 @@ impl Module for PwFile {
     fn reload(&self) {
         self.file.reload();
     }
+}
+
+fn find(version: Result<Arc<Table>, io::ErrorKind>, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
+    let table = version.map_err(|_| Temporary::IO)?;
+    let name = request.account().unwrap_or_default();
+    // An entry without a password is no account, not even for a look-up, as with the original.
+    let has_password = |line: &_| table.entry(*line).is_some_and(|entry| !entry.password.is_empty());
+    let line = table.find(name).filter(has_password);
+    // For known names too, so that the look-up takes as long.
+    let decoy = table.decoy(name);
+    Ok(match line {
+        Some(line) => Lookup::Known(Account { table, line, decoy }),
+        None => Lookup::Unknown { scope: None, decoy: decoy.map(|line| Account { table, line, decoy }) },
+    })
 }
 
 impl Account {

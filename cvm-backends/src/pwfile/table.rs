@@ -3,6 +3,7 @@
 use std::collections::TryReserveError;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hint::black_box;
 
 use memchr::memchr;
 use zeroize::Zeroizing;
@@ -39,12 +40,16 @@ impl Table {
         Ok(table)
     }
 
-    /// Finds the first account of this name, whatever the case of its letters.
+    /// Finds the first account of this name, whatever the case of its letters. For a name without one the line in the
+    /// next slot is read and thrown away, so that it takes as long.
     pub(super) fn find(&self, name: &[u8]) -> Option<(Line, Layout)> {
-        match self.slot(name, self.index.hash(name)) {
-            Slot::Taken(line) => self.account(line),
-            Slot::Free(_) | Slot::Nowhere => None,
-        }
+        let (line, is_found) = match self.slot(name, self.index.hash(name)) {
+            Slot::Taken(line) => (line, true),
+            Slot::Free(free) => (self.index.taken_behind(free)?, false),
+            Slot::Nowhere => return None,
+        };
+        let account = black_box(self.account(line));
+        account.filter(|_| is_found)
     }
 
     fn slot(&self, name: &[u8], hash: u64) -> Slot {
@@ -185,6 +190,13 @@ impl Index {
             }
         }
         Slot::Nowhere
+    }
+
+    /// Returns the line of the first slot behind a free one that has one.
+    fn taken_behind(&self, free: usize) -> Option<Line> {
+        let (before, behind) = self.slots.split_at_checked(free)?;
+        let mut lines = behind.iter().chain(before).map(|slot| line(*slot));
+        lines.find(|line| *line != EMPTY).map(Line)
     }
 
     fn fill(&mut self, free: usize, hash: u64, new: Line) {

@@ -18,7 +18,7 @@ pub(super) type Domains = HashSet<Vec<u8>>;
 /// Domains or addresses in lower case, and what is put before the users of each.
 pub(super) type Prepends = HashMap<Vec<u8>, Vec<u8>>;
 
-impl<T> Control<T> {
+impl<T: Send + Sync + 'static> Control<T> {
     pub(super) fn open(path: PathBuf, notices: Notices, parse: impl Fn(&[u8]) -> T + Send + Sync + 'static) -> Self {
         Self(Watched::open_optional(path, notices, move |bytes| Ok(parse(&bytes))))
     }

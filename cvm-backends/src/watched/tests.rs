@@ -7,9 +7,11 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::turn::RETRY;
 use super::*;
 use crate::testing::Said;
 
@@ -53,7 +55,7 @@ impl Rig {
     /// What the next request sees.
     fn next(&self) -> Option<Vec<u8>> {
         self.file.refresh();
-        self.file.get().map(|version| version.to_vec())
+        self.file.version().ok().map(|version| version.to_vec())
     }
 
     #[track_caller]
@@ -194,17 +196,86 @@ fn large(letter: &str) -> String {
 }
 
 #[test]
-fn a_large_file_is_read_by_whoever_can_wait() {
+fn a_large_file_is_read_once_by_a_thread_of_its_own_and_waited_for() {
     let rig = Rig::new(large("a"));
     assert!(rig.next() == Some(large("a").into_bytes()));
+    let parses = rig.parses.load(Ordering::Relaxed);
     rig.write(large("b"));
     rig.file.refresh();
-    assert!(rig.file.is_due(), "noticed, and left to the next one who asks");
-    assert!(rig.file.get().is_some_and(|version| *version == large("b").into_bytes()));
+    assert!(matches!(rig.file.now(), Err(Due)), "noticed, and not read here");
+    assert!(rig.file.version().is_ok_and(|version| *version == large("b").into_bytes()));
     thread::sleep(TICK + TICK);
     assert!(rig.next() == Some(large("b").into_bytes()));
+    assert!(rig.file.now().is_ok(), "once read it is memory");
+    assert_eq!(rig.parses.load(Ordering::Relaxed), parses + 1);
+}
+
+#[test]
+fn a_large_file_is_read_though_nobody_waits_for_it() {
+    let rig = Rig::new(large("a"));
+    rig.write(large("b"));
     rig.file.refresh();
-    assert!(!rig.file.is_due(), "once read it is memory");
+    let give_up = Instant::now() + MORE_THAN_GRACE * 10;
+    while !rig.file.now().is_ok_and(|version| version.is_ok_and(|version| version.starts_with(b"b"))) {
+        assert!(Instant::now() < give_up);
+        thread::sleep(TICK / 10);
+    }
+}
+
+#[test]
+fn when_many_wait_for_a_large_file_the_last_version_answers_the_others() {
+    let rig = Rig::with_parse(
+        |path| fs::write(path, large("a")).unwrap(),
+        |bytes| {
+            if bytes.starts_with(b"b") {
+                thread::sleep(GRACE);
+            }
+        },
+    );
+    rig.replace(large("b"));
+    rig.file.refresh();
+    let told = (0..1000).filter(|_| match rig.file.now() {
+        Err(Due) => true,
+        Ok(version) => version.is_ok_and(|version| !version.starts_with(b"a")),
+    });
+    assert_eq!(told.count(), WAITING_MAX);
+    assert!(rig.file.version().is_ok_and(|version| version.starts_with(b"b")));
+    assert!(rig.file.now().is_ok_and(|version| version.is_ok_and(|version| version.starts_with(b"b"))));
+}
+
+#[test]
+fn while_the_administrator_has_it_read_again_nobody_waits() {
+    let rig = Rig::with_parse(|path| fs::write(path, large("a")).unwrap(), |_| thread::sleep(TICK));
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| rig.file.reload());
+        while !reload.is_finished() {
+            assert!(rig.file.now().is_ok_and(|version| version.is_ok()));
+        }
+    });
+    assert!(rig.parses.load(Ordering::Relaxed) > 1);
+}
+
+#[test]
+fn a_large_version_that_is_replaced_is_let_go_by_a_thread_of_its_own() {
+    struct Version(thread::ThreadId, std::sync::mpsc::Sender<bool>);
+    impl Drop for Version {
+        fn drop(&mut self) {
+            let _ = self.1.send(thread::current().id() == self.0);
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, large("a")).unwrap();
+    let (sender, dropped) = std::sync::mpsc::channel();
+    let here = thread::current().id();
+    let file = Watched::open(path.clone(), Said::new().0, move |_| Ok(Version(here, sender.clone())));
+    let in_use = file.version().ok();
+    fs::write(&path, large("b")).unwrap();
+    file.refresh();
+    let _ = file.version();
+    thread::sleep(TICK);
+    drop(in_use);
+    assert_eq!(dropped.recv_timeout(MORE_THAN_GRACE * 2), Ok(false));
 }
 
 #[test]
