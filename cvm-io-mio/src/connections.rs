@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cvm_core::answer::{Answer, Patience};
@@ -90,8 +92,8 @@ struct Connection {
     /// When its whole answer must be sent.
     output_deadline: Option<Instant>,
     is_registered: bool,
-    /// A worker has the request.
-    is_in_hand: bool,
+    /// A worker has the request, and looks here whether the peer has gone.
+    in_hand: Option<Arc<AtomicBool>>,
 }
 
 /// A request that must not be answered in the loop.
@@ -99,6 +101,8 @@ pub(crate) struct Deferred<'a> {
     pub(crate) packet: &'a [u8],
     pub(crate) cost: Cost,
     pub(crate) id: ConnectionId,
+    /// Is set when the peer has gone.
+    pub(crate) is_gone: Arc<AtomicBool>,
 }
 
 impl Connections {
@@ -142,9 +146,12 @@ impl Connections {
 
     /// Tells whether a turn has something to do that no event will tell of.
     pub(crate) fn has_work(&self) -> bool {
-        !self.complete.is_empty()
-            || !self.answered.is_empty()
-            || self.may_accept() && self.listeners.iter().any(|listener| listener.is_readable)
+        !self.complete.is_empty() || !self.answered.is_empty() || self.may_accept() && self.may_have_more()
+    }
+
+    /// Tells whether somebody may wait at a listener.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.is_readable)
     }
 
     /// Tells whether there is room, or somebody to make room.
@@ -219,7 +226,7 @@ impl Connections {
             waits_until: None,
             output_deadline: None,
             is_registered: false,
-            is_in_hand: false,
+            in_hand: None,
         }));
         self.read(slot, registry);
     }
@@ -230,7 +237,7 @@ impl Connections {
         let Some(connection) = self.slots.get(slot).filter(|connection| connection.number == id.number) else {
             return;
         };
-        if connection.is_in_hand {
+        if connection.in_hand.is_some() {
             // The peer is gone if it can neither send nor receive.
             if event.is_read_closed() && event.is_write_closed() {
                 self.close(slot);
@@ -270,8 +277,9 @@ impl Connections {
                 self.answered.push(slot);
                 continue;
             };
-            connection.is_in_hand = true;
-            defer(Deferred { packet, cost, id: connection.id(slot) });
+            let is_gone = Arc::new(AtomicBool::new(false));
+            connection.in_hand = Some(Arc::clone(&is_gone));
+            defer(Deferred { packet, cost, id: connection.id(slot), is_gone });
             // Only to hear if the peer leaves.
             self.await_event(slot, None, registry);
         }
@@ -287,7 +295,7 @@ impl Connections {
         let Some(connection) = self.slots.get_mut(slot).filter(|connection| connection.number == id.number) else {
             return;
         };
-        connection.is_in_hand = false;
+        connection.in_hand = None;
         // It fits: both have the same size.
         if packet.is_empty() || connection.answer.extend(packet).is_err() {
             self.close(slot);
@@ -335,7 +343,10 @@ impl Connections {
     fn close(&mut self, slot: usize) {
         self.relax(slot);
         // Closing the descriptor ends its registration too.
-        drop(self.slots.try_remove(slot));
+        let closed = self.slots.try_remove(slot);
+        if let Some(is_gone) = closed.and_then(|connection| connection.in_hand) {
+            is_gone.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use cvm_core::wire::{Packet, is_refusal};
 use mio::Interest;
 
 use crate::batch::{Inbox, Outbox, WayBack};
-use crate::pool::{Job, Origin, answer_packet};
+use crate::pool::{Origin, answer_packet};
 use crate::sys;
 
 /// A socket, a round of requests, and the answers that wait to go out.
@@ -162,14 +162,5 @@ impl Datagrams {
 impl Deferred<'_> {
     pub(crate) const fn origin(&self, socket: usize) -> Origin {
         Origin::Datagram { socket, way_back: self.way_back, in_hand: self.in_hand }
-    }
-}
-
-/// Where a result goes needs its socket.
-pub(crate) fn deliver(datagrams: &mut [Datagrams], job: &Job) {
-    if let Origin::Datagram { socket, way_back, in_hand } = job.origin
-        && let Some(socket) = datagrams.get_mut(socket)
-    {
-        socket.take_result(&job.answer, way_back, in_hand);
     }
 }

@@ -15,7 +15,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::connections::{self, ConnectionId, Connections};
-use crate::datagrams::{self, Datagrams};
+use crate::datagrams::Datagrams;
 use crate::pool::{Job, Mailbox, Origin, Pools};
 use crate::tally::Tally;
 
@@ -27,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// The longest time-out that the clock can count: more is for ever.
 const PATIENCE_MAX: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// How long a loop that ends goes on receiving at most, if more arrives all the time.
+const LAST_RECEIVING: Duration = Duration::from_millis(100);
 
 const WAKER: Token = Token(0);
 const STOP: Token = Token(1);
@@ -46,7 +49,7 @@ pub(crate) struct Common {
     pub(crate) answer: Arc<dyn Answer>,
     pub(crate) pools: Pools,
     pub(crate) tally: Arc<Tally>,
-    pub(crate) connections: connections::Options,
+    pub(crate) connection_options: connections::Options,
 }
 
 pub(crate) struct EventLoop {
@@ -67,10 +70,13 @@ pub(crate) struct EventLoop {
     stop: OwnedFd,
 }
 
-/// The end of a loop, in two steps: then what waits for a worker is refused, then the loop ends in any case.
+/// The end of a loop, in three steps, each of which is done when its time has come, if not before: what has arrived is
+/// received, what waits for a worker is refused, the loop ends.
 #[derive(Clone, Copy)]
 struct Ending {
-    refuse_at: Instant,
+    /// `None`: done.
+    receive_until: Option<Instant>,
+    refuse_at: Option<Instant>,
     end_at: Instant,
 }
 
@@ -80,7 +86,7 @@ impl EventLoop {
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
         let datagrams: Vec<_> = share.udps.into_iter().map(Datagrams::new).collect::<io::Result<_>>()?;
-        let connections = Connections::new(share.locals, common.connections);
+        let connections = Connections::new(share.locals, common.connection_options);
         let event_loop = Self {
             common,
             poll,
@@ -123,7 +129,8 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        self.ending.is_some_and(|ending| Instant::now() >= ending.end_at || self.is_idle())
+        let is_idle = |ending: &Ending| ending.receive_until.is_none() && self.is_idle();
+        self.ending.is_some_and(|ending| Instant::now() >= ending.end_at || is_idle(&ending))
     }
 
     /// Tells whether nothing is in hand.
@@ -148,10 +155,9 @@ impl EventLoop {
 
     /// Returns the time until the next deadline.
     fn time_left(&self) -> Option<Duration> {
-        let (refuse_at, end_at) = self.ending.map(|ending| (ending.refuse_at, ending.end_at)).unzip();
-        let refuse_at = refuse_at.filter(|at| *at > Instant::now());
-        let deadlines = [self.connections.next_deadline(), self.retry_at, refuse_at, end_at];
-        let next = deadlines.into_iter().flatten().min()?;
+        let ending = self.ending.map(|ending| [ending.receive_until, ending.refuse_at, Some(ending.end_at)]);
+        let deadlines = [self.connections.next_deadline(), self.retry_at];
+        let next = deadlines.into_iter().chain(ending.into_iter().flatten()).flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -207,9 +213,9 @@ impl EventLoop {
         if self.ending.is_some() {
             return;
         }
-        let timeout = self.common.connections.io_timeout.min(PATIENCE_MAX);
-        self.ending = Some(Ending { refuse_at: now + timeout, end_at: now + timeout * 2 });
-        self.connections.close_listeners();
+        let timeout = self.common.connection_options.io_timeout.min(PATIENCE_MAX);
+        let receive_until = Some(now + timeout.min(LAST_RECEIVING));
+        self.ending = Some(Ending { receive_until, refuse_at: Some(now + timeout), end_at: now + timeout * 2 });
     }
 
     /// Tries again what failed a while ago.
@@ -222,10 +228,32 @@ impl EventLoop {
     }
 
     fn receive(&mut self, now: Instant) {
-        if self.ending.is_some() {
-            self.datagrams.iter_mut().for_each(|socket| socket.is_readable = false);
-            return;
+        match self.ending {
+            None => self.receive_more(now),
+            Some(Ending { receive_until: Some(until), .. }) if now < until => {
+                self.receive_more(now);
+                if !self.may_have_more() {
+                    self.receive_no_more();
+                }
+            }
+            Some(_) => self.receive_no_more(),
         }
+    }
+
+    /// Tells whether something may have arrived that was not received.
+    fn may_have_more(&self) -> bool {
+        self.connections.may_have_more() || self.datagrams.iter().any(|socket| socket.is_readable)
+    }
+
+    fn receive_no_more(&mut self) {
+        self.connections.close_listeners();
+        self.datagrams.iter_mut().for_each(|socket| socket.is_readable = false);
+        if let Some(ending) = &mut self.ending {
+            ending.receive_until = None;
+        }
+    }
+
+    fn receive_more(&mut self, now: Instant) {
         let Self { connections, datagrams, poll, common, .. } = self;
         let mut failed = connections.accept(poll.registry(), now, &common.tally).is_err();
         for socket in datagrams {
@@ -254,7 +282,7 @@ impl EventLoop {
             common.tally.resent.add(resent);
         }
         self.connections.answer(&*common.answer, poll.registry(), |deferred| {
-            defer(deferred.cost, deferred.packet, Origin::Connection(deferred.id));
+            defer(deferred.cost, deferred.packet, Origin::Connection(deferred.id, deferred.is_gone));
         });
     }
 
@@ -268,7 +296,10 @@ impl EventLoop {
             job.refuse(&*common.answer);
             done.push_back(job);
         }
-        if self.ending.is_some_and(|ending| ending.refuse_at <= now) {
+        if let Some(ending) = &mut self.ending
+            && ending.refuse_at.is_some_and(|refuse_at| refuse_at <= now)
+        {
+            ending.refuse_at = None;
             common.pools.close();
         }
     }
@@ -278,16 +309,20 @@ impl EventLoop {
         for _ in 0..self.done.len() {
             let Some(job) = self.done.pop_front() else { return };
             match job.origin {
-                Origin::Connection(id) => self.connections.take_result(&job.answer, id),
+                Origin::Connection(id, _) => self.connections.take_result(&job.answer, id),
                 Origin::Datagram { .. } if !self.has_room(&job) => self.done.push_back(job),
-                Origin::Datagram { .. } => datagrams::deliver(&mut self.datagrams, &job),
+                Origin::Datagram { socket, way_back, in_hand } => {
+                    if let Some(socket) = self.datagrams.get_mut(socket) {
+                        socket.take_result(&job.answer, way_back, in_hand);
+                    }
+                }
             }
         }
     }
 
     fn has_room(&self, job: &Job) -> bool {
         match job.origin {
-            Origin::Connection(_) => true,
+            Origin::Connection(..) => true,
             Origin::Datagram { socket, .. } => self.datagrams.get(socket).is_some_and(Datagrams::has_room),
         }
     }

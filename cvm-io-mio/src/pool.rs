@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,12 +38,11 @@ pub(crate) struct Job {
 }
 
 /// Whom an answer is for.
-#[derive(Clone, Copy)]
 pub(crate) enum Origin {
     /// The peer of one of the loop's UDP sockets; `in_hand` tells the datagram from others.
     Datagram { socket: usize, way_back: WayBack, in_hand: u64 },
-    /// A connection, if it is still there.
-    Connection(ConnectionId),
+    /// A connection, and whether its peer has gone.
+    Connection(ConnectionId, Arc<AtomicBool>),
 }
 
 impl Job {
@@ -71,6 +71,11 @@ impl Job {
     /// Tells whether the client has given up.
     fn has_expired(&self) -> bool {
         self.since.elapsed() > CLIENT_PATIENCE
+    }
+
+    /// Tells whether nobody is left to hear the answer.
+    fn is_unwanted(&self) -> bool {
+        matches!(&self.origin, Origin::Connection(_, is_gone) if is_gone.load(Ordering::Relaxed))
     }
 
     fn go_home(self: Box<Self>) {
@@ -215,7 +220,7 @@ impl Pool {
         while let Some(mut job) = self.next() {
             if job.has_expired() {
                 self.tally.expired.add(1);
-            } else {
+            } else if !job.is_unwanted() {
                 job.run(&*self.answer);
             }
             job.go_home();

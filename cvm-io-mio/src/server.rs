@@ -35,7 +35,7 @@ pub struct Sockets {
 pub struct Signals<'a> {
     /// Time to stop; stays readable.
     pub stop: BorrowedFd<'a>,
-    /// Time to read files again; what is in it is read and thrown away.
+    /// Time to read files again; what is in it is read and thrown away. Its other end must stay open.
     pub reload: BorrowedFd<'a>,
 }
 
@@ -95,8 +95,9 @@ pub fn serve(
     let shares = share_out(sockets, options.threads.max(1));
     let with_listeners = shares.iter().filter(|share| !share.locals.is_empty()).count().max(1);
     let max = options.max_connections.div_ceil(with_listeners);
-    let connections = connections::Options { io_timeout: options.io_timeout, max };
-    let common = Common { answer: Arc::clone(answer), pools, tally: Arc::clone(&tally), connections };
+    let connection_options = connections::Options { io_timeout: options.io_timeout, max };
+    let closing = Closing(pools.clone());
+    let common = Common { answer: Arc::clone(answer), pools, tally: Arc::clone(&tally), connection_options };
     let loops = Loops::start(shares, &common)?;
     let mut told = Counts::default();
     let mut tell = |drops: &mut Drops| {
@@ -106,37 +107,52 @@ pub fn serve(
             told = counts;
         }
     };
-    while !wait(&[signals.stop, loops.ended.as_fd(), signals.reload])? {
-        if is_readable(signals.reload) {
-            drain(signals.reload);
-            answer.reload();
+    loop {
+        match wait(&signals, loops.ended.as_fd())? {
+            Woken::End => break,
+            Woken::Reload => answer.reload(),
+            Woken::Report => {}
         }
         tell(&mut drops);
     }
     let ended = loops.end();
-    common.pools.close();
+    drop(closing);
     tell(&mut drops);
     ended
 }
 
-/// Waits for a descriptor, or for the time to report; `true` if one of the first two is readable.
-fn wait(descriptors: &[BorrowedFd<'_>; 3]) -> io::Result<bool> {
-    let mut fds = descriptors.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    match poll(&mut fds, Timespec::try_from(REPORT).ok().as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(fds[..2].iter().any(|fd| !fd.revents().is_empty())),
-        Err(error) => Err(error.into()),
+/// Ends the workers, however serving ends.
+struct Closing(Pools);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
-fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+/// What is to be done.
+enum Woken {
+    End,
+    Reload,
+    Report,
 }
 
-/// Throws away what can be read at once.
-fn drain(fd: BorrowedFd<'_>) {
-    // What is left only makes for one reload more.
-    let _ = rustix::io::read(fd, &mut [0_u8; 512]);
+/// Waits for a signal or the end of a loop, or for the time to report.
+fn wait(signals: &Signals<'_>, ended: BorrowedFd<'_>) -> io::Result<Woken> {
+    let mut fds = [signals.stop, ended, signals.reload].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    match poll(&mut fds, Timespec::try_from(REPORT).ok().as_ref()) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let [stop, ended, reload] = fds.map(|fd| !fd.revents().is_empty());
+    Ok(match () {
+        () if stop || ended => Woken::End,
+        // What is left in it only makes for one reload more.
+        () if reload && rustix::io::read(signals.reload, &mut [0_u8; 512]).is_ok_and(|count| count > 0) => {
+            Woken::Reload
+        }
+        () => Woken::Report,
+    })
 }
 
 /// Gives each loop its sockets.

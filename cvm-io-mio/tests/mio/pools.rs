@@ -85,10 +85,24 @@ fn a_worker_survives_a_panic() {
 #[test]
 fn a_peer_that_leaves_is_forgotten_while_a_worker_has_its_request() {
     let server = Server::start(options());
-    drop(server.send(&login(b"T", b"hash")));
+    let connection = server.send(&login(b"T", b"hash"));
     assert!(server.has_begun(1));
+    drop(connection);
     assert_eq!(server.ask(&login(b"L", b"alice")), success(b"L"));
     server.seen.gate.open();
     assert!(eventually(|| server.logged().len() == 2));
     assert_eq!(server.ask(&login(b"L", b"hash")), success(b"L"));
+}
+
+#[test]
+fn the_request_of_a_peer_that_has_left_is_not_worked_on() {
+    let server = Server::start(options());
+    let mut first = server.send(&login(b"1", b"hash"));
+    assert!(server.has_begun(1), "the only worker");
+    drop(server.send(&login(b"2", b"hash")));
+    assert_eq!(server.ask(&login(b"L", b"alice")), success(b"L"));
+    server.seen.gate.open();
+    assert_eq!(read_all(&mut first), success(b"1"));
+    assert_eq!(server.ask(&login(b"3", b"hash")), success(b"3"));
+    assert_eq!(server.seen.begun.load(Ordering::SeqCst), 3, "1, L and 3");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cvm_io_mio::Options;
 
-use crate::support::{Server, eventually, failure, login, options, read_all, receive, success};
+use crate::support::{Server, eventually, failure, login, options, read_all, receive, send, success};
 
 #[test]
 fn what_is_in_hand_is_finished_before_the_end() {
@@ -42,6 +42,24 @@ fn what_waits_too_long_is_refused_and_a_stuck_worker_left_behind() {
     let counts = server.stop();
     assert_eq!(receive(&socket), failure(4, b"2"));
     assert_eq!(counts.refused, 1);
+}
+
+#[test]
+fn what_has_arrived_before_the_end_is_answered() {
+    let mut server = Server::start(options());
+    let socket = server.udp();
+    let connections: Vec<_> = (0..40).map(|_| server.send(&login(b"C", b"alice"))).collect();
+    for number in 0..200 {
+        send(&socket, &login(&[number], b"alice"));
+    }
+    server.tell_to_stop();
+    for mut connection in connections {
+        assert_eq!(read_all(&mut connection), success(b"C"));
+    }
+    for number in 0..200 {
+        assert_eq!(receive(&socket), success(&[number]));
+    }
+    server.wait();
 }
 
 #[test]
