@@ -1,10 +1,11 @@
-//! The access log: one line per answer on standard output, written once a round, never in the way of answers.
+//! The access log: one line per answer on standard output, written once a round, never in the way of answers. What a
+//! server has to say besides goes the same way to standard error.
 //!
-//! Standard output may be shared with others, so its flags stay as they are: it is asked whether it takes a piece
-//! before one is written. What it does not take waits in a bounded buffer for a thread of its own.
+//! Either may be shared with others, so their flags stay as they are: each write says that it must not block. What is
+//! not taken at once waits in a bounded buffer for a thread of its own.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,12 +13,16 @@ use std::time::{Duration, Instant};
 
 use cvm_core::observe::{Answered, Observer};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 
 /// The bytes that may wait for a reader of the log; the rest is counted and lost.
 const BUFFER_MAX: usize = 256 * 1024;
 
 /// A pipe that is writable takes this much without blocking (POSIX calls it PIPE_BUF); every line is shorter.
 const PIECE: usize = 4096;
+
+/// The offset that is none, for [`pwritev2`].
+const AT_ITS_POSITION: u64 = u64::MAX;
 
 /// How long to wait for a stuck reader when the process ends.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -40,7 +45,7 @@ struct Waiting {
     bytes: Vec<u8>,
     /// The lines that were lost and nobody was told of.
     lost: usize,
-    /// The lines that the first line in `bytes` says were lost.
+    /// The lines that the first line in `bytes` says were lost, until it is written.
     announced: usize,
     has_writer: bool,
 }
@@ -118,11 +123,11 @@ impl Waiting {
     }
 
     fn written(&mut self, count: usize) {
-        self.bytes.drain(..count);
-        if self.bytes.is_empty() {
+        let has_line = self.bytes.drain(..count).any(|byte| byte == b'\n');
+        if has_line {
             self.announced = 0;
-            self.announce();
         }
+        self.announce();
     }
 
     /// Gives up what waits: the reader is gone, or the disk full.
@@ -148,17 +153,36 @@ impl Shared {
 
     /// Writes as long as that does not block, and returns how many bytes are left.
     fn write_what_fits(&self, waiting: &mut Waiting) -> usize {
-        while !waiting.bytes.is_empty() && self.wait_until_writable(Duration::ZERO) {
+        while !waiting.bytes.is_empty() {
             let piece = if self.is_file { &waiting.bytes } else { waiting.piece() };
-            match (&self.output).write(piece) {
+            match self.write_now(piece) {
                 Ok(count) => waiting.written(count),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Another process may have made the pipe non-blocking, or filled it meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
                 Err(_) => waiting.lose(),
             }
         }
         waiting.bytes.len()
+    }
+
+    /// Writes as much as is taken at once.
+    fn write_now(&self, piece: &[u8]) -> Result<usize, Errno> {
+        if self.is_file {
+            return rustix::io::write(&self.output, piece);
+        }
+        match pwritev2(&self.output, &[IoSlice::new(piece)], AT_ITS_POSITION, ReadWriteFlags::NOWAIT) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.write_if_writable(piece),
+            written => written,
+        }
+    }
+
+    /// The same for a terminal, or an older kernel's pipe: in a pipe that others write to, too, it may wait for room.
+    fn write_if_writable(&self, piece: &[u8]) -> Result<usize, Errno> {
+        if self.wait_until_writable(Duration::ZERO) {
+            rustix::io::write(&self.output, piece)
+        } else {
+            Err(Errno::AGAIN)
+        }
     }
 
     fn write_left_overs(&self) {

@@ -125,8 +125,13 @@ pub fn called_as() -> String {
 pub fn complain(message: &dyn fmt::Display) {
     use std::io::Write;
     // In one piece, so that lines of several processes do not mix. Nobody is left to tell if that fails.
-    let line = format!("{}: {message}\n", called_as());
+    let line = named(message) + "\n";
     let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Puts the program's name in front of a message.
+pub fn named(message: impl fmt::Display) -> String {
+    format!("{}: {message}", called_as())
 }
 
 fn print_or_give_up(text: &str) -> u8 {

@@ -7,18 +7,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cvm_backends::Notices;
 use cvm_core::answer::Answer;
 use cvm_io_blocking::server as blocking;
 use cvm_io_mio::Counts;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::environment::{self, SettingError};
-use crate::program::complain;
 use crate::sockets::{Sockets, UdpOptions};
 use crate::stop::Signals;
 
-/// The descriptors that a server needs beside those of its connections.
-const OTHER_DESCRIPTORS: u64 = 256;
+/// The descriptors that a server needs beside those of its connections: some for itself, and for each of its threads.
+const OWN_DESCRIPTORS: u64 = 64;
+const THREAD_DESCRIPTORS: u64 = 12;
+
+/// A share of the descriptors that connections get in any case.
+const LEAST_SHARE: u64 = 4;
 
 /// The largest number of threads, connections or requests that can be asked for.
 const NUMBER_MAX: usize = 1_000_000;
@@ -76,15 +80,28 @@ impl Settings {
         self.udp
     }
 
+    /// Returns how many passwords may be hashed at a time.
+    pub(crate) const fn cpu_workers(&self) -> usize {
+        self.mio.cpu_workers
+    }
+
     /// Serves until a signal says to stop.
-    pub(crate) fn serve(self, sockets: Sockets, answer: &Arc<dyn Answer>, signals: &Signals) -> io::Result<()> {
+    pub(crate) fn serve(
+        mut self,
+        sockets: Sockets,
+        answer: &Arc<dyn Answer>,
+        signals: &Signals,
+        notices: &Notices,
+    ) -> io::Result<()> {
         let (stop, reload) = (signals.stop.as_fd(), signals.reload.as_fd());
         match self.runtime {
             Runtime::Mio => {
-                allow_descriptors(self.mio.max_connections);
+                self.fit_connections();
                 let sockets = cvm_io_mio::Sockets { locals: sockets.locals, udps: sockets.udps };
                 let signals = cvm_io_mio::Signals { stop, reload };
-                cvm_io_mio::serve(sockets, answer, self.mio, signals, |counts| complain(&told(counts)))
+                cvm_io_mio::serve(sockets, answer, self.mio, signals, |counts| {
+                    notices.give(format_args!("{}", told(counts)))
+                })
             }
             Runtime::Blocking => {
                 let udps = sockets.udps.into_iter().flatten().collect();
@@ -93,6 +110,18 @@ impl Settings {
                 blocking::serve(sockets, answer, options, blocking::Signals { stop, reload })
             }
         }
+    }
+}
+
+impl Settings {
+    /// Raises the limit of descriptors to fit the connections, or lowers their number to fit the limit: those beyond it
+    /// would keep the server from opening its files.
+    fn fit_connections(&mut self) {
+        let mio = &mut self.mio;
+        let threads = (mio.threads + mio.wait_workers) as u64;
+        let (wanted, others) = (mio.max_connections as u64, OWN_DESCRIPTORS + threads * THREAD_DESCRIPTORS);
+        let limit = allow_descriptors(wanted.saturating_add(others));
+        mio.max_connections = usize::try_from(that_fit(wanted, others, limit)).unwrap_or(usize::MAX);
     }
 }
 
@@ -125,15 +154,19 @@ fn io_timeout() -> Result<Option<Duration>, SettingError> {
     Ok(given.filter(|given| *given > Duration::ZERO))
 }
 
-/// Raises the limit of descriptors to fit so many connections, as far as the system lets us: with fewer, accepting
-/// pauses.
-fn allow_descriptors(connections: usize) {
+/// Raises the limit of descriptors as far as is wanted and the system lets us; returns what it is then.
+fn allow_descriptors(wanted: u64) -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
-    let wanted = (connections as u64).saturating_add(OTHER_DESCRIPTORS);
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
         let _ = setrlimit(Resource::Nofile, limit);
     }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Returns how many connections fit into a limit of descriptors beside so many others: a few in any case.
+fn that_fit(wanted: u64, others: u64, limit: u64) -> u64 {
+    limit.saturating_sub(others).max(limit / LEAST_SHARE).max(1).min(wanted)
 }
 
 /// Says in one line what has happened since the start.
@@ -175,6 +208,15 @@ mod tests {
         for wrong in [&["--runtime"][..], &["--runtime", "tokio"], &["--runtime="], &["--runtimes", "mio"]] {
             assert_eq!(cut_off(wrong), None, "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_the_server_itself() {
+        assert_eq!(that_fit(4096, 280, 65536), 4096);
+        assert_eq!(that_fit(4096, 280, 1024), 744);
+        assert_eq!(that_fit(4096, 280, 128), 32);
+        assert_eq!(that_fit(4096, 280, 2), 1);
+        assert_eq!(that_fit(10, 280, 1024), 10);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use cvm_backends::Notices;
+use cvm_backends::password::hash_at_most;
 use cvm_core::answer::{Answer, Answerer};
 use cvm_core::client::Endpoint;
 use cvm_core::module::{Module, Temporary};
@@ -17,7 +18,7 @@ use rustix::stdio::{stdin, stdout};
 
 use crate::access_log::AccessLog;
 use crate::environment::{self, SettingError};
-use crate::program::{Program, Stopped, complain};
+use crate::program::{Program, Stopped, complain, named};
 use crate::runtime::{self, Runtime};
 use crate::sockets::{self, Ownership};
 use crate::stop::Signals;
@@ -54,18 +55,48 @@ pub fn run<M: Module + 'static, O: Module + 'static>(
     serve: impl FnOnce(Notices) -> Result<M, SettingError>,
     once: impl FnOnce(Notices) -> Result<O, SettingError>,
 ) -> Result<Code, Stopped> {
-    let notices = Notices::new(|text| complain(&text));
     let (runtime, endpoints) = Runtime::cut_off(arguments).ok_or_else(|| program.usage())?;
     if endpoints.is_empty() {
+        let notices = Notices::new(|text| complain(&text));
         return answer_one(|| once(notices).map(|module| answerer(module, ())));
     }
     let endpoints = parse_endpoints(program, endpoints)?;
     let runtime = runtime::Settings::from_environment(runtime)?;
     let ownership = Ownership::from_environment()?;
-    let log = AccessLog::new(io::stdout().as_fd(), has_access_log()?)
-        .map_err(|error| Stopped::Io(format!("standard output: {error}")))?;
-    let answer = answerer(serve(notices)?, log.clone());
-    serve_endpoints(&endpoints, ownership, &answer, runtime, &log)
+    let logs = Logs::open(has_access_log()?)?;
+    hash_at_most(runtime.cpu_workers());
+    let answer = answerer(serve(logs.notices())?, logs.answers.clone());
+    serve_endpoints(&endpoints, ownership, &answer, runtime, &logs)
+}
+
+/// What a server writes: neither blocks it.
+struct Logs {
+    answers: AccessLog,
+    /// What else the administrator should read, on standard error.
+    trouble: AccessLog,
+}
+
+impl Logs {
+    fn open(has_answers: bool) -> Result<Self, Stopped> {
+        let failed = |stream| move |error: io::Error| Stopped::Io(format!("standard {stream}: {error}"));
+        let answers = AccessLog::new(io::stdout().as_fd(), has_answers).map_err(failed("output"))?;
+        let trouble = AccessLog::new(io::stderr().as_fd(), false).map_err(failed("error"))?;
+        let panics = trouble.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            panics.say(&named(panic.to_string().replace('\n', " ")));
+        }));
+        Ok(Self { answers, trouble })
+    }
+
+    fn notices(&self) -> Notices {
+        let trouble = self.trouble.clone();
+        Notices::new(move |text| trouble.say(&named(text)))
+    }
+
+    fn finish(&self) {
+        self.trouble.finish();
+        self.answers.finish();
+    }
 }
 
 /// Reads the request before anything else: some clients hang if a module ends without reading.
@@ -107,17 +138,17 @@ fn serve_endpoints(
     ownership: Ownership,
     answer: &Arc<dyn Answer>,
     runtime: runtime::Settings,
-    log: &AccessLog,
+    logs: &Logs,
 ) -> Result<Code, Stopped> {
     let failed = |what| move |error: io::Error| Stopped::Io(format!("cannot {what}: {error}"));
     // Before the sockets, so that no signal leaves one behind.
     let signals = Signals::listen().map_err(failed("listen for signals"))?;
     let (sockets, files) = sockets::open(endpoints, ownership, runtime.udp())?;
-    log.say("Starting.");
-    runtime.serve(sockets, answer, &signals).map_err(failed("serve"))?;
+    logs.answers.say("Starting.");
+    runtime.serve(sockets, answer, &signals, &logs.notices()).map_err(failed("serve"))?;
     drop(files);
-    log.say("Stopping.");
-    log.finish();
+    logs.answers.say("Stopping.");
+    logs.finish();
     Ok(Code::SUCCESS)
 }
 
