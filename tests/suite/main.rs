@@ -24,6 +24,7 @@ mod quickstart;
 mod requests;
 mod settings;
 mod sockets;
+mod stuck_reader;
 mod udp_client;
 mod unix;
 mod usage;
