@@ -19,6 +19,7 @@ fn main() {
     };
     let archive = String::from_utf8_lossy(&found.stdout).trim().to_owned();
     if Path::new(&archive).is_absolute() {
+        println!("cargo:rerun-if-changed={archive}");
         println!("cargo:rustc-link-arg-bins=-Wl,--whole-archive,{archive},--no-whole-archive");
     }
 }

@@ -6,6 +6,7 @@
 
 mod entry;
 mod needle;
+mod pass;
 mod scan;
 mod table;
 

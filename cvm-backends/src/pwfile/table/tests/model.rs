@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::pwfile::scan::Scan;
+use crate::pwfile::pass::{Pass, ReadAt};
 
 /// What the file says, read slowly.
 fn scan<'f>(file: &'f [u8], name: &[u8]) -> Option<(&'f [u8], u32)> {
@@ -20,6 +20,18 @@ fn number(field: &[u8]) -> Option<u32> {
     let is_number = (1..=10).contains(&field.len()) && field.iter().all(u8::is_ascii_digit);
     let number = str::from_utf8(field).ok().filter(|_| is_number)?.parse().ok()?;
     (number != u32::MAX).then_some(number)
+}
+
+/// A file in memory.
+struct Bytes<'b>(&'b [u8]);
+
+impl ReadAt for Bytes<'_> {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> std::io::Result<usize> {
+        let rest = usize::try_from(position).ok().and_then(|position| self.0.get(position..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
 }
 
 fn line() -> impl Strategy<Value = String> {
@@ -53,21 +65,22 @@ proptest! {
         lines in prop::collection::vec(line(), 0..60),
         name in "[abAB]{1,2}",
         chunk in 1..80_usize,
+        parts in 1..5_u64,
         comparison in prop_oneof![Just(Comparison::Plain), Just(Comparison::Crypt)],
     ) {
         let hash = "./17m29LFAflg";
         let file = lines.join("\n").replace(":x:", &format!(":{hash}:"));
         let table = of_kind(&file, comparison);
-        let mut pass = Scan::new(name.as_bytes(), comparison, file.len() as u64);
-        pass.read(file.as_bytes(), chunk).unwrap();
-        let (found, decoy) = pass.into_lines();
+        let pass = Pass { name: name.as_bytes(), comparison, size: file.len() as u64 };
+        let found = pass.over(&Bytes(file.as_bytes()), parts, chunk).unwrap();
+        prop_assert_eq!((found.size, found.ends_in_newline), (file.len() as u64, file.ends_with('\n')));
         let text = |line: Option<Zeroizing<Vec<u8>>>| line.map(|line| String::from_utf8(line.to_vec()).unwrap());
         let told = |line: Option<(Line, Layout)>| line.map(|(line, _)| {
             let rest = &file[usize::try_from(line.0).unwrap()..];
             rest.split('\n').next().unwrap().to_owned()
         });
-        prop_assert_eq!(text(found), told(table.find(name.as_bytes())));
-        prop_assert_eq!(text(decoy), told(table.decoy(name.as_bytes())));
+        prop_assert_eq!(text(found.account), told(table.find(name.as_bytes())));
+        prop_assert_eq!(text(found.decoy), told(table.decoy(name.as_bytes())));
     }
 
     #[test]
