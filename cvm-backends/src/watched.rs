@@ -26,7 +26,7 @@ use turn::{NoVersion, Turn};
 const INLINE_MAX: u64 = 256 * 1024;
 
 /// How many requests wait for a version; beyond them the last one answers, so that no queue overflows meanwhile.
-const WAITING_MAX: usize = 256;
+const WAITING_MAX: usize = 512;
 
 /// What makes something of a file's bytes.
 type Parse<T> = Box<dyn Fn(Zeroizing<Vec<u8>>) -> io::Result<T> + Send + Sync>;
