@@ -22,7 +22,7 @@ use crate::judge::Judge;
 use crate::password::Comparison;
 use crate::watched::{Due, Watched};
 use entry::{Entry, Layout};
-use table::{Line, Table};
+use table::{Found, Line, Table};
 
 pub use scan::{PwScan, ScannedAccount};
 
@@ -124,10 +124,8 @@ fn find(version: Result<Arc<Table>, io::ErrorKind>, request: &Request<'_>) -> Re
     let name = request.account().unwrap_or_default();
     // An entry without a password is no account, not even for a look-up, as with the original.
     let has_password = |line: &_| table.entry(*line).is_some_and(|entry| !entry.password.is_empty());
-    let line = table.find(name).filter(has_password);
-    // For known names too, so that the look-up takes as long.
-    let decoy = table.decoy(name);
-    Ok(match line {
+    let Found { account, decoy } = table.find(name);
+    Ok(match account.filter(has_password) {
         Some(line) => Lookup::Known(Account { table, line, decoy }),
         None => Lookup::Unknown { scope: None, decoy: decoy.map(|line| Account { table, line, decoy }) },
     })

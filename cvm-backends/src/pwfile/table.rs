@@ -15,6 +15,12 @@ use crate::password::Comparison;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line(u32);
 
+/// What there is for a name.
+pub(super) struct Found {
+    pub(super) account: Option<(Line, Layout)>,
+    pub(super) decoy: Option<(Line, Layout)>,
+}
+
 /// One version of the file. The index costs 8 bytes for each of 1.3 to 2.7 slots per line.
 pub(super) struct Table {
     bytes: Zeroizing<Vec<u8>>,
@@ -40,16 +46,23 @@ impl Table {
         Ok(table)
     }
 
-    /// Finds the first account of this name, whatever the case of its letters. For a name without one the line in the
-    /// next slot is read and thrown away, so that it takes as long.
-    pub(super) fn find(&self, name: &[u8]) -> Option<(Line, Layout)> {
+    /// Finds the first account of this name, whatever the case of its letters, and the one that stands in for it if
+    /// there is none, or none that can be authenticated against. Either way one line is read that the index leads to.
+    pub(super) fn find(&self, name: &[u8]) -> Found {
         let (line, is_found) = match self.slot(name, self.index.hash(name)) {
-            Slot::Taken(line) => (line, true),
-            Slot::Free(free) => (self.index.taken_behind(free)?, false),
-            Slot::Nowhere => return None,
+            Slot::Taken(line) => (Some(line), true),
+            Slot::Free(free) => (self.index.taken_behind(free), false),
+            Slot::Nowhere => (None, false),
         };
-        let account = black_box(self.account(line));
-        account.filter(|_| is_found)
+        let read = black_box(line.and_then(|line| self.account(line)));
+        let usable = || read.filter(|account| self.is_usable(*account));
+        match self.comparison {
+            // It takes as long to compare a password with one plain text as with another.
+            Comparison::Plain if let Some(usable) = usable() => {
+                Found { account: read.filter(|_| is_found), decoy: Some(usable) }
+            }
+            _ => Found { account: read.filter(|_| is_found), decoy: self.decoy(name) },
+        }
     }
 
     fn slot(&self, name: &[u8], hash: u64) -> Slot {
@@ -85,7 +98,7 @@ impl Table {
     }
 
     /// Chooses the account that a name without one is authenticated against; `None` if no account can be.
-    pub(super) fn decoy(&self, name: &[u8]) -> Option<(Line, Layout)> {
+    fn decoy(&self, name: &[u8]) -> Option<(Line, Layout)> {
         let (key, first) = self.first_usable.as_ref()?;
         let position = key.position(name, u64::try_from(self.bytes.len()).ok()?);
         self.usable_after(usize::try_from(position).ok()?).or_else(|| self.account(*first))

@@ -15,7 +15,7 @@ fn of_kind(content: impl AsRef<[u8]>, comparison: Comparison) -> Table {
 }
 
 fn found<'t>(table: &'t Table, name: &str) -> Option<Entry<'t>> {
-    table.find(name.as_bytes()).map(|line| table.entry(line).unwrap())
+    table.find(name.as_bytes()).account.map(|line| table.entry(line).unwrap())
 }
 
 fn uid(table: &Table, name: &str) -> Option<u32> {
@@ -41,7 +41,7 @@ fn more_colons_belong_to_the_shell() {
 #[test]
 fn fields_may_be_empty_and_of_any_bytes_but_nul() {
     let table = table(b"\xff \\\t:\r:1:2:,a::\n");
-    let entry = table.entry(table.find(b"\xff \\\t").unwrap()).unwrap();
+    let entry = table.entry(table.find(b"\xff \\\t").account.unwrap()).unwrap();
     assert_eq!((entry.password, entry.realname()), (b"\r".as_slice(), b"".as_slice()));
     assert_eq!((entry.directory, entry.shell), (b"".as_slice(), b"".as_slice()));
 }
@@ -210,5 +210,15 @@ fn a_few_usable_entries_among_many_locked_ones_are_found() {
     let table = table(format!("{locked}usable:pw:1:1:::\n{locked}"));
     for name in 0..100 {
         assert_eq!(decoy(&table, &format!("{name}")).as_deref(), Some("usable"));
+    }
+}
+
+#[test]
+fn in_a_plain_table_something_stands_in_for_every_name() {
+    let table = table("a:x:1:1:::\nb::1:1:::\nc:y:1:1:::\n");
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        let Found { account, decoy } = table.find(name.as_bytes());
+        assert_eq!(account.is_some(), ["a", "b", "c"].contains(&name));
+        assert!(decoy.is_some_and(|decoy| !table.entry(decoy).unwrap().password.is_empty()), "{name}");
     }
 }
