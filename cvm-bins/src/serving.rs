@@ -36,7 +36,7 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("CVM_LOCAL_TIMEOUT", "the older name of CVM_IO_TIMEOUT"),
     ("CVM_RUNTIME", "what serves the sockets: mio (the default), or blocking, a thread for each request"),
     ("CVM_THREADS", "mio: event loops, each with a thread of its own (the number of cores)"),
-    ("CVM_CPU_WORKERS", "mio: threads that verify hashed passwords (the number of cores)"),
+    ("CVM_CPU_WORKERS", "passwords that are hashed at a time (the number of cores)"),
     ("CVM_WAIT_WORKERS", "mio: threads that wait for databases, name services and other modules (16)"),
     ("CVM_QUEUE", "mio: requests that may wait for either kind of threads, more are answered with code 4 (1024)"),
     ("CVM_MAX_CONNECTIONS", "mio: connections at a time, beyond it the oldest idle one is closed (4096)"),
