@@ -95,10 +95,12 @@ impl<'p> ChallengeResponse<'p> {
 }
 
 fn digest(response: &[u8]) -> Option<[u8; 16]> {
-    if let Ok(raw) = response.try_into() {
-        return Some(raw);
-    }
-    let (pairs, rest) = response.as_chunks::<2>();
+    response.try_into().ok().or_else(|| digest_from_hex(response))
+}
+
+/// Reads 32 hexadecimal digits of either case.
+pub(crate) fn digest_from_hex(digits: &[u8]) -> Option<[u8; 16]> {
+    let (pairs, rest) = digits.as_chunks::<2>();
     let pairs: &[[u8; 2]; 16] = pairs.try_into().ok().filter(|_| rest.is_empty())?;
     let mut digest = [0; 16];
     for (byte, [high, low]) in digest.iter_mut().zip(pairs) {

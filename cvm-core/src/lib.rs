@@ -77,6 +77,7 @@ pub mod exchange;
 pub mod framing;
 pub mod module;
 pub mod observe;
+pub mod sasl;
 pub mod wire;
 
 #[cfg(any(test, feature = "testing"))]
