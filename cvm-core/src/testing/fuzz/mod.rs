@@ -1,6 +1,7 @@
 //! The bodies of the fuzz targets: each takes any bytes and panics if something does not hold that always must.
 
 mod packets;
+mod sasl;
 mod udp;
 
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use arbitrary::{Result, Unstructured};
 
 pub use packets::{answer, request, response_v1, response_v2, round_trip};
+pub use sasl::sasl;
 pub use udp::udp;
 
 use super::value::{V1Request, V2Request, string};
