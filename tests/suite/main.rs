@@ -22,6 +22,7 @@ mod qmail_settings;
 mod qmail_trees;
 mod quickstart;
 mod requests;
+mod sasl;
 mod settings;
 mod sockets;
 mod udp_client;
