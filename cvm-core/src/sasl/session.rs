@@ -71,7 +71,7 @@ pub fn start(mechanism: Mechanism, initial: Option<&[u8]>, challenge_text: Vec<u
 pub fn challenge_text(process: u32, random: u64, since_epoch: Duration, host: &[u8]) -> Vec<u8> {
     let usable = !host.is_empty() && host.len() <= HOST_MAX && host.iter().all(|byte| is_of_a_host(*byte));
     let (seconds, microseconds) = (since_epoch.as_secs(), since_epoch.subsec_micros());
-    let mut text = format!("<{process}{random}.{seconds}.{microseconds}@").into_bytes();
+    let mut text = format!("<{process}{random}.{seconds}.{microseconds:06}@").into_bytes();
     text.extend_from_slice(if usable { host } else { UNKNOWN_HOST });
     text.push(b'>');
     text

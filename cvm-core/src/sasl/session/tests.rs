@@ -194,6 +194,7 @@ fn a_challenge_is_made_of_process_random_digits_time_and_host() {
     let time = Duration::new(1_700_000_000, 452_676_999);
     let made = |host: &str| String::from_utf8(challenge_text(42, 987, time, host.as_bytes())).unwrap();
     assert_eq!(made("mail.example.net"), "<42987.1700000000.452676@mail.example.net>");
+    assert_eq!(challenge_text(1, 2, Duration::new(3, 4_000), b"h"), b"<12.3.000004@h>");
     for host in ["", "two words", "a>b", "a@b", "a\r\nb", "\u{e4}", &"h".repeat(191)] {
         assert_eq!(made(host), "<42987.1700000000.452676@unknown>", "{host:?}");
     }

@@ -145,7 +145,6 @@ impl Stream<'_> {
 
 fn response(line: Option<&Vec<u8>>) -> core::result::Result<Vec<u8>, Outcome> {
     let line = line.ok_or(Outcome::EndOfInput)?;
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line == b"*" { Err(Outcome::Cancelled) } else { decoded(line) }
 }
 
