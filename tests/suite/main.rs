@@ -15,6 +15,7 @@ mod hub;
 mod interop;
 mod lifecycle;
 mod lookup;
+mod mailfront;
 mod mutations;
 mod passwords;
 mod qmail;
