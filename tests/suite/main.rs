@@ -16,6 +16,7 @@ mod interop;
 mod lifecycle;
 mod lookup;
 mod mailfront;
+mod manual;
 mod mutations;
 mod passwords;
 mod qmail;
