@@ -66,8 +66,12 @@ fn every_program_has_a_page_that_knows_its_settings() {
         }
         let refers = text.contains(".Xr cvm 7");
         for setting in settings(&program) {
-            let tells = |text: &str| text.contains(&format!(".It Ev {setting}\n"));
-            if !tells(&text) && !(refers && tells(&of_every_server)) {
+            let tells = |text: &str| {
+                text.lines()
+                    .filter_map(|line| line.strip_prefix(".It Ev "))
+                    .any(|item| item.split(' ').any(|word| word == setting))
+            };
+            if !(tells(&text) || refers && tells(&of_every_server)) {
                 findings.add(format_args!("{name} does not tell of {setting}"));
             }
         }
