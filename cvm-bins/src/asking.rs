@@ -27,7 +27,10 @@ pub const V2_SETTINGS: &[(&str, &str)] = &[
 
 /// Asks with this request and the time-out of the settings.
 pub fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
-    let client = client().map_err(Stopped::ClientSetting)?;
+    ask_as(client().map_err(Stopped::ClientSetting)?, modules, request)
+}
+
+fn ask_as(client: Client, modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
     stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;
     Ok(client.ask(modules, request).unwrap_or_else(|failure| Reply::failure(failure.code())))
 }
@@ -58,8 +61,19 @@ pub fn ask_for_password(
 pub fn ask_with(modules: &ModuleList, credentials: Credentials) -> Result<Reply, Stopped> {
     let secret = environment::secret("CVM_LOOKUP_SECRET");
     let credentials = credentials.with_lookup_secret(secret.as_ref().map(Secret::as_ref));
+    ask(modules, &v2_request(modules, &credentials)?)
+}
+
+/// Asks with version 2 about a login that is never a look-up: the secret of lookup mode is neither sent nor shown to
+/// commands, as a module in that mode says yes to any password.
+pub fn ask_about_login(modules: &ModuleList, credentials: &Credentials) -> Result<Reply, Stopped> {
+    let client = client().map_err(Stopped::ClientSetting)?.hiding("CVM_LOOKUP_SECRET");
+    ask_as(client, modules, &v2_request(modules, credentials)?)
+}
+
+fn v2_request(modules: &ModuleList, credentials: &Credentials) -> Result<ClientRequest, Stopped> {
     let tag = if modules.needs_tag() { random_tag()? } else { Vec::new() };
-    ask(modules, &ClientRequest::v2(&credentials, &tag)?)
+    Ok(ClientRequest::v2(credentials, &tag)?)
 }
 
 /// Returns the characters at the last of which the domain is split off an account.

@@ -12,6 +12,7 @@ mod sys;
 pub mod asking;
 pub mod environment;
 pub mod program;
+pub mod sasl;
 pub mod serving;
 pub mod start;
 
@@ -21,5 +22,6 @@ pub mod checkpassword;
 pub mod pwfile;
 pub mod qmail;
 pub mod quickstart;
+pub mod sasltest;
 pub mod testclient;
 pub mod unix;

@@ -81,7 +81,8 @@ impl<'p> ChallengeResponse<'p> {
 
     /// Tells whether the response is the right one for this password.
     ///
-    /// The response is 16 raw bytes, or 32 hexadecimal digits of either case; anything else is wrong.
+    /// The response is 16 raw bytes, or 32 hexadecimal digits of either case; anything else is wrong, but for the raw
+    /// bytes that clients with the original's SASL library send.
     #[must_use]
     pub fn is_right(&self, password: &[u8]) -> bool {
         let both = [Mechanism::CramMd5, Mechanism::Apop];
@@ -89,16 +90,32 @@ impl<'p> ChallengeResponse<'p> {
         let given = digest(self.response.expose());
         mechanisms.iter().fold(false, |right, mechanism| {
             let expected = mechanism.response(self.challenge, password);
-            right | given.is_some_and(|given| SecretRef::new(&given).equals(&expected))
+            let is = |digest: [u8; 16]| given.is_some_and(|given| SecretRef::new(&given).equals(&digest));
+            right | is(expected) | (is(shifted(expected)) & self.may_be_shifted())
         })
+    }
+
+    fn may_be_shifted(&self) -> bool {
+        self.mechanism == Some(Mechanism::CramMd5) && self.response.expose().len() == 16
     }
 }
 
+/// Does to a digest what the original's SASL library, and mailfront with it, does to that of CRAM-MD5: it reads the
+/// digits from the blank before them on, which it takes for the digit f, so that the last one is lost.
+///
+/// 124 bits are right in such a response, and no front end with that library could log anybody in without it.
+const fn shifted(digest: [u8; 16]) -> [u8; 16] {
+    let lost_one = u128::from_be_bytes(digest).wrapping_shr(4);
+    (lost_one | 0xf_u128.wrapping_shl(124)).to_be_bytes()
+}
+
 fn digest(response: &[u8]) -> Option<[u8; 16]> {
-    if let Ok(raw) = response.try_into() {
-        return Some(raw);
-    }
-    let (pairs, rest) = response.as_chunks::<2>();
+    response.try_into().ok().or_else(|| digest_from_hex(response))
+}
+
+/// Reads 32 hexadecimal digits of either case.
+pub(crate) fn digest_from_hex(digits: &[u8]) -> Option<[u8; 16]> {
+    let (pairs, rest) = digits.as_chunks::<2>();
     let pairs: &[[u8; 2]; 16] = pairs.try_into().ok().filter(|_| rest.is_empty())?;
     let mut digest = [0; 16];
     for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
@@ -154,6 +171,28 @@ mod tests {
                 assert!(check(None, &form));
                 assert!(!check(Some(other), &form));
             }
+        }
+    }
+
+    /// What mailfront 2.12 with libcvm 0.97 sent for a digest of 0c2a819478db94419d517b90d0ba0456.
+    #[test]
+    fn a_digest_is_shifted_as_the_original_does() {
+        let digest = digest_from_hex(b"0c2a819478db94419d517b90d0ba0456").unwrap();
+        assert_eq!(hex(shifted(digest)), "f0c2a819478db94419d517b90d0ba045");
+    }
+
+    #[test]
+    fn a_shifted_response_is_right_where_the_original_sends_one() {
+        let raw = Mechanism::CramMd5.response(b"<1@x>", b"secret");
+        assert!(check(Some(Mechanism::CramMd5), &shifted(raw)));
+        assert!(!check(Some(Mechanism::CramMd5), hex(shifted(raw)).as_bytes()));
+        assert!(!check(None, &shifted(raw)));
+        let apop = Mechanism::Apop.response(b"<1@x>", b"secret");
+        assert!(!check(Some(Mechanism::Apop), &shifted(apop)));
+        for bit in 0..128 {
+            let mut changed = shifted(raw);
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!check(Some(Mechanism::CramMd5), &changed), "{bit}");
         }
     }
 

@@ -57,6 +57,8 @@
 //! 3. Ask the modules in turn until [`ends_chain`](client::ends_chain); check each response with
 //!    [`ClientRequest::check`](client::ClientRequest::check). Over UDP, a [`UdpExchange`](client::UdpExchange) says
 //!    when to send and how long to wait.
+//!
+//! Mail protocols learn what to ask from their clients by SASL: [`sasl`] has the sessions.
 
 #![forbid(unsafe_code)]
 #![deny(
@@ -77,6 +79,7 @@ pub mod exchange;
 pub mod framing;
 pub mod module;
 pub mod observe;
+pub mod sasl;
 pub mod wire;
 
 #[cfg(any(test, feature = "testing"))]

@@ -358,9 +358,27 @@ macro_rules! fuzz_bodies {
 
 /// The bodies of the fuzz targets hold on random bytes as well.
 mod fuzz_target {
-    use super::{Strategy, any, cases, fuzz, prop_oneof, proptest, strategy, vec};
+    use super::{Just, Strategy, any, cases, fuzz, prop, prop_oneof, proptest, strategy, vec};
 
-    fuzz_bodies!(request, answer, round_trip, response_v1, response_v2, framing, modules, account, challenge, udp);
+    /// What a client may say, and whether in Base64.
+    fn said() -> impl Strategy<Value = (bool, String)> {
+        let response = "(alice|a b|[a\\x00 ]{0,4})( [0-9a-fA-F]{32}|\\x00alice\\x00[a\\x00]{0,3})?";
+        (prop::bool::weighted(0.8), prop_oneof![8 => response, 1 => Just("*".to_owned()), 2 => "[*=A\\r]{0,8}"])
+    }
+
+    fuzz_bodies!(
+        request,
+        answer,
+        round_trip,
+        response_v1,
+        response_v2,
+        framing,
+        modules,
+        account,
+        challenge,
+        sasl,
+        udp
+    );
 
     proptest! {
         #![proptest_config(cases(1024))]
@@ -374,6 +392,22 @@ mod fuzz_target {
             ]
         ) {
             fuzz::modules(list.as_bytes());
+        }
+
+        #[test]
+        fn sasl_on_lines_of_clients(
+            mechanism in 0..3_u8,
+            sizes in vec(0..20_u8, 0..10),
+            initial in prop::option::of(said()),
+            lines in vec(said(), 0..4),
+        ) {
+            let mut data = [&[mechanism, u8::try_from(sizes.len()).unwrap()], sizes.as_slice()].concat();
+            data.push(initial.is_some().into());
+            for (encoded, text) in initial.into_iter().chain(lines) {
+                data.extend([encoded.into(), u8::try_from(text.len()).unwrap()]);
+                data.extend(text.bytes());
+            }
+            fuzz::sasl(&data);
         }
 
         #[test]

@@ -7,6 +7,7 @@
 //! Every test has a [`Folder`](folder::Folder) and [ports](server::free_port) of its own, so all may run at a time, and
 //! every process is ended with the value that stands for it.
 
+pub mod base64;
 pub mod contact;
 pub mod findings;
 pub mod folder;
@@ -15,6 +16,7 @@ pub mod process;
 pub mod programs;
 pub mod server;
 pub mod station;
+pub mod talk;
 
 /// Variables for a program's environment.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];

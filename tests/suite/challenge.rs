@@ -136,6 +136,23 @@ fn right_responses_are_accepted_raw_and_in_hexadecimal() {
     check(TABLE, &[], &right());
 }
 
+/// The original's SASL library, and mailfront with it, reads the 32 digits from the blank before them on.
+#[test]
+fn cram_md5_from_the_original_library_is_accepted() {
+    let shifted = unhex(&format!("f{}", &CRAM.response[..31]));
+    let mut flipped = shifted.clone();
+    flipped[15] ^= 1;
+    check(
+        TABLE,
+        &[],
+        &[
+            (CRAM.request(&shifted, b"CRAM-MD5"), packet::v2(0, b"T", TIM)),
+            (CRAM.request(&flipped, b"CRAM-MD5"), refused(100)),
+            (CRAM.request(&shifted, b"APOP"), refused(100)),
+        ],
+    );
+}
+
 #[test]
 fn wrong_responses_are_refused() {
     check(TABLE, &[], &wrong());

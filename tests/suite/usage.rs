@@ -8,7 +8,7 @@ use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 
 /// A program, and what its help must mention.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     ("cvm-unix", &["cvm-local:PATH", "shadow", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT", "CVM_SOCKET_MODE"]),
     (
         "cvm-pwfile",
@@ -36,6 +36,19 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("cvm-v1testclient", &["MODULE ACCOUNT DOMAIN [CREDENTIAL]...", "CVM_CLIENT_TIMEOUT"]),
+    (
+        "cvm-sasltest",
+        &[
+            "MECHANISM[ INITIAL-RESPONSE]",
+            "CVM_SASL_PLAIN",
+            "CVM_SASL_LOGIN",
+            "CVM_SASL_CRAM_MD5",
+            "PROTO",
+            "CVM_ACCOUNT_SPLIT_CHARS",
+            "CVM_RANDOM_BYTES",
+            "CVM_CLIENT_TIMEOUT",
+        ],
+    ),
     ("cvm-quickstart", &[]),
 ];
 
@@ -83,13 +96,15 @@ fn version_is_the_name_and_a_number() {
 
 #[test]
 fn wrong_arguments_are_a_usage_error_of_one_line() {
-    let cases: [(&str, &[&str]); 9] = [
+    let cases: [(&str, &[&str]); 11] = [
         ("cvm-testclient", &[]),
         ("cvm-testclient", &["cvm-pwfile"]),
         ("cvm-testclient", &["cvm-pwfile", "alice"]),
         ("cvm-testclient", &["cvm-pwfile", "alice", "ex.com", "secret", "more"]),
         ("cvm-v1testclient", &[]),
         ("cvm-v1testclient", &["cvm-pwfile", "alice"]),
+        ("cvm-sasltest", &[]),
+        ("cvm-sasltest", &["PLAIN", "AGFsaWNlAHNlY3JldA=="]),
         ("cvm-pwfile", &["cvm-command:/bin/true"]),
         ("cvm-pwfile", &["-local"]),
         ("cvm-quickstart", &["more"]),

@@ -19,9 +19,13 @@ use crate::ready;
 /// How often to look for the end of a child where the kernel cannot tell.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-pub(super) fn ask(program: &[u8], request: &ClientRequest, deadline: Instant) -> Result<Reply, Cause> {
-    let child = Command::new(OsStr::from_bytes(program)).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut running = Running(child);
+pub(super) fn ask(
+    program: &[u8],
+    hidden: Option<&str>,
+    request: &ClientRequest,
+    deadline: Instant,
+) -> Result<Reply, Cause> {
+    let mut running = Running(start(program, hidden)?);
     if let Some(mut input) = running.0.stdin.take() {
         // It fits into an empty pipe. A module may answer without reading, so a broken pipe is no failure.
         let _ = input.write_all(request.bytes());
@@ -32,6 +36,14 @@ pub(super) fn ask(program: &[u8], request: &ClientRequest, deadline: Instant) ->
     let status = running.wait(deadline)?.code().ok_or(Cause::Killed)?;
     let code = Code::new(u8::try_from(status).unwrap_or(Code::GENERAL.byte()));
     Ok(request.check_command(&response?, code)?)
+}
+
+fn start(program: &[u8], hidden: Option<&str>) -> io::Result<Child> {
+    let mut command = Command::new(OsStr::from_bytes(program));
+    if let Some(variable) = hidden {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
 }
 
 /// A child that is ended, and collected, when nobody waits for it any more.

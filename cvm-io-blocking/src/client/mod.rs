@@ -22,6 +22,7 @@ use crate::ready;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
     timeout: Duration,
+    hidden: Option<&'static str>,
 }
 
 impl Default for Client {
@@ -113,7 +114,13 @@ impl Client {
     /// in all.
     #[must_use]
     pub const fn new(timeout: Duration) -> Self {
-        Self { timeout }
+        Self { timeout, hidden: None }
+    }
+
+    /// Hides a variable of the environment from the commands that it runs.
+    #[must_use]
+    pub const fn hiding(self, variable: &'static str) -> Self {
+        Self { hidden: Some(variable), ..self }
     }
 
     /// Asks the modules in turn and returns the reply that ends the chain.
@@ -135,7 +142,7 @@ impl Client {
     fn ask_one(&self, endpoint: &Endpoint, request: &ClientRequest) -> Result<Reply, Failure> {
         let deadline = ready::deadline(self.timeout);
         let reply = match endpoint {
-            Endpoint::Command(path) => command::ask(path, request, deadline),
+            Endpoint::Command(path) => command::ask(path, self.hidden, request, deadline),
             Endpoint::Local(path) => local::ask(path, request, deadline),
             Endpoint::Udp { host, port } => udp::ask(host, *port, request),
         };
