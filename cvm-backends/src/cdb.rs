@@ -14,6 +14,9 @@ use std::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
+use decoys::Decoys;
+
+mod decoys;
 
 /// The 256 hash tables' positions and lengths, at the beginning of the file.
 const HEADER: usize = 2048;
@@ -48,6 +51,7 @@ pub(crate) struct Cdb {
     header: Box<[u8; HEADER]>,
     /// The value under the empty key, once it was asked for.
     of_empty_key: OnceLock<Option<Zeroizing<Vec<u8>>>>,
+    decoys: OnceLock<Decoys>,
 }
 
 /// What a step of a search makes of a file that is no table.
@@ -71,7 +75,7 @@ impl Cdb {
     fn new(file: File, stamp: Stamp) -> io::Result<Self> {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
-        Ok(Self { file, stamp, header, of_empty_key: OnceLock::new() })
+        Ok(Self { file, stamp, header, of_empty_key: OnceLock::new(), decoys: OnceLock::new() })
     }
 
     /// Returns the value that was stored first under this key.
@@ -157,6 +161,15 @@ impl Cdb {
 
     /// Returns the value of the record at this position if it has this key.
     fn record(&self, position: u32, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let Some(record) = self.record_of(position, |length| length as usize == key.len())? else {
+            return Ok(None);
+        };
+        let matches = record.get(SLOT..SLOT + key.len()) == Some(key);
+        Ok(matches.then(|| Zeroizing::new(record.get(SLOT + key.len()..).unwrap_or_default().to_vec())))
+    }
+
+    /// Returns the record at this position, from its lengths on, if its key has a length that is wanted.
+    fn record_of(&self, position: u32, is_wanted: impl FnOnce(u32) -> bool) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let position = u64::from(position);
         let available =
             self.stamp.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
@@ -168,20 +181,19 @@ impl Cdb {
         if SLOT as u64 + u64::from(key_length) + u64::from(data_length) > available {
             return Err(damaged());
         }
-        if key_length as usize != key.len() {
+        if !is_wanted(key_length) {
             return Ok(None);
         }
-        if data_length > DATA_MAX {
+        if data_length > DATA_MAX || key_length > DATA_MAX {
             return Err(damaged());
         }
-        let length = SLOT + key.len() + data_length as usize;
+        let length = SLOT + key_length as usize + data_length as usize;
         let mut record = Zeroizing::new(start.get(..length).map(<[u8]>::to_vec).unwrap_or_default());
         if record.is_empty() {
             record.resize(length, 0);
             self.read(&mut record, position)?;
         }
-        let matches = record.get(SLOT..SLOT + key.len()) == Some(key);
-        Ok(matches.then(|| Zeroizing::new(record.get(SLOT + key.len()..).unwrap_or_default().to_vec())))
+        Ok(Some(record))
     }
 
     fn read(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
@@ -316,15 +328,16 @@ fn load(path: &Path) -> io::Result<Cdb> {
     }
 }
 
+/// Opens bytes as a table, whole or not.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn search_bytes(bytes: &[u8], key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub(crate) fn opened(bytes: &[u8]) -> io::Result<Cdb> {
     use std::io::Write;
     // A file without a name, as the reader takes files only.
     let fd = rustix::fs::memfd_create("cdb", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
     let stamp = Stamp::of(&file.metadata()?);
-    Cdb::new(file, stamp)?.find(key)
+    Cdb::new(file, stamp)
 }
 
 #[cfg(test)]

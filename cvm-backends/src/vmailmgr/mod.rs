@@ -1,0 +1,4 @@
+//! `cvm-vmailmgr`
+mod record;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use record::check;
