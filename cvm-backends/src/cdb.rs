@@ -17,6 +17,7 @@ use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
 use decoys::Decoys;
 
 mod decoys;
+pub(crate) mod edit;
 
 /// The 256 hash tables' positions and lengths, at the beginning of the file.
 const HEADER: usize = 2048;
