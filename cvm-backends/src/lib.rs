@@ -13,6 +13,7 @@ pub mod vmailmgr;
 mod cdb;
 mod judge;
 mod notices;
+mod replace;
 mod stamp;
 mod sys;
 mod tables;
