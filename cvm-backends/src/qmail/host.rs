@@ -69,6 +69,8 @@ impl Host {
         }
         let search = Search { rules: self.rules(), patience, places: &self.places };
         let found = self.users.find(&to.local, &search)?;
+        // qmail-lspawn delivers nothing as root.
+        let found = found.filter(|user| self.options.rules == Rules::Original || user.uid != 0);
         Ok(found.map_or(Resident::Nobody, |user| Resident::User { user, domain: to.domain }))
     }
 

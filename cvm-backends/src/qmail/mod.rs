@@ -122,10 +122,6 @@ impl Qmail {
             Resident::Nobody => return not_found(Scope::In),
             Resident::User { user, domain } => (user, domain),
         };
-        // qmail-lspawn delivers nothing as root.
-        if self.host.rules() == Rules::Qmail && user.uid == 0 {
-            return not_found(Scope::In);
-        }
         if self.needs_files(&user) {
             self.host.allow(user.home.parent().unwrap_or(&user.home), patience)?;
         }
