@@ -125,14 +125,14 @@ fn number(length: usize) -> io::Result<u32> {
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) fn check(table: &[u8], key: &[u8], value: &[u8]) {
-    let found = || super::opened(table).and_then(|table| table.find(key));
+    let found = || super::of_bytes(table).and_then(|table| table.find(key));
     let Ok(Some(before)) = found() else {
         return;
     };
     let Ok(Some(changed)) = with_value(table, key, &before, value) else {
         return;
     };
-    let after = super::opened(&changed).and_then(|table| table.find(key)).expect("a whole table");
+    let after = super::of_bytes(&changed).and_then(|table| table.find(key)).expect("a whole table");
     assert!(after.is_some_and(|after| *after == value), "the new value is found");
     let back = with_value(&changed, key, value, &before).expect("a whole table").expect("its value");
     let again = with_value(&back, key, &before, value).expect("a whole table").expect("its value");

@@ -22,6 +22,7 @@ use crate::watched::Watched;
 use entry::{Entry, Layout};
 use table::{Line, Table};
 
+pub(crate) use entry::DecoyKey;
 pub use scan::{PwScan, ScannedAccount};
 
 /// The settings of the module.

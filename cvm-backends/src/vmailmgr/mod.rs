@@ -163,7 +163,7 @@ impl Vmailmgr {
     /// look-up takes as long. A look-up without a password needs none.
     fn decoy(&self, table: &Cdb, name: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let is_usable = |value: &[u8]| Record::read(value).is_some_and(|record| is_usable(record.password));
-        if self.catch_all.is_some() { None } else { table.decoy(name, is_usable).unwrap_or_default() }
+        if self.catch_all.is_some() { None } else { table.decoy_or_spare(name, is_usable).unwrap_or_default() }
     }
 
     /// Tells of a table that cannot be read.
