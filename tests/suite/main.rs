@@ -27,3 +27,5 @@ mod sockets;
 mod udp_client;
 mod unix;
 mod usage;
+mod vmailmgr;
+mod vmailmgr_trees;

@@ -24,7 +24,7 @@ use crate::cdb::Cdb;
 use crate::judge::Judge;
 use crate::notices::Once;
 use crate::password::Comparison;
-use crate::qmail::{Assigned, Halt, Host, HostOptions, Resident};
+use crate::qmail::{Assigned, Halt, Host, HostOptions, Resident, Rules};
 use crate::tables::Tables;
 use convert::{Converter, Entry};
 use record::Record;
@@ -113,13 +113,11 @@ impl Vmailmgr {
         let Resident::User { user: owner, domain } = self.host.find(account, domain, patience)? else {
             return Ok(not_ours);
         };
-        let name = [&owner.extension[..], &owner.rest].concat().to_ascii_lowercase();
+        let name = self.name(&owner);
         if name.is_empty() {
             return Ok(not_ours);
         }
-        let path = owner.home.join(&self.table);
-        self.host.allow(path.parent().unwrap_or(&path), patience)?;
-        let Some(table) = self.table(&path, &owner.home)? else {
+        let Some((path, table)) = self.table(&owner.home, patience)? else {
             return Ok(not_ours);
         };
         let value = self.told(&path, self.value(&table, &name))?;
@@ -136,16 +134,28 @@ impl Vmailmgr {
         })
     }
 
-    /// Returns the table of an owner; `None` if his home is there, but no table.
-    fn table(&self, path: &Path, home: &Path) -> io::Result<Option<Arc<Cdb>>> {
-        if home.as_os_str().is_empty() {
-            return Err(io::ErrorKind::NotFound.into());
+    /// Returns the name of a virtual user: what is left of the address. To qmail's programs that deliver, what the
+    /// table of assignments says belongs to it.
+    fn name(&self, owner: &Assigned) -> Vec<u8> {
+        match self.host.rules() {
+            Rules::Original => owner.rest.to_ascii_lowercase(),
+            Rules::Qmail => [&owner.extension[..], &owner.rest].concat().to_ascii_lowercase(),
         }
-        let table = self.told(path, self.tables.get(path))?;
-        if table.is_none() && !std::fs::metadata(home)?.is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
+    }
+
+    /// Opens the table of an owner; `None` if his home is there, but no table.
+    fn table(&self, home: &Path, patience: Patience) -> Result<Option<(PathBuf, Arc<Cdb>)>, Halt> {
+        self.host.allow(home.parent().unwrap_or(home), patience)?;
+        let path = home.join(&self.table);
+        if self.table.is_absolute() {
+            self.host.allow(path.parent().unwrap_or(&path), patience)?;
         }
-        Ok(table)
+        let table = self.told(&path, self.tables.get(&path))?;
+        let has_shown_home = table.is_some() && self.table.is_relative() && !home.as_os_str().is_empty();
+        if !has_shown_home && !std::fs::metadata(home)?.is_dir() {
+            return Err(Halt::Failed);
+        }
+        Ok(table.map(|table| (path, table)))
     }
 
     /// Returns the record of a name, or of the catch-all, which has to be a whole one.
