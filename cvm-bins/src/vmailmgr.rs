@@ -49,9 +49,22 @@ fn options() -> Result<Options, SettingError> {
             expired: is_set("VMAILMGR_CHECK_EXPIRY"),
             without_mailbox: is_set("VMAILMGR_CHECK_MAILBOX"),
         },
-        conversion: environment::filled("VMAILMGR_AUTOCONVERT").map(|to| match to.to_ascii_lowercase().as_slice() {
-            b"yescrypt" => Conversion::Yescrypt,
-            _ => Conversion::ClearText,
-        }),
+        conversion: environment::parsed(
+            "VMAILMGR_AUTOCONVERT",
+            "yescrypt, or for clear text a word that names no hash",
+            conversion,
+        )?,
     })
+}
+
+/// What the names of hashes have in common: nobody who means one gets clear text.
+const HASHES: [&str; 7] = ["crypt", "yesc", "argon", "sha", "md5", "pbkdf", "$"];
+
+fn conversion(value: &[u8]) -> Option<Conversion> {
+    let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+    match value.as_str() {
+        "yescrypt" => Some(Conversion::Yescrypt),
+        other if HASHES.iter().any(|hash| other.contains(hash)) => None,
+        _ => Some(Conversion::ClearText),
+    }
 }

@@ -28,4 +28,5 @@ mod udp_client;
 mod unix;
 mod usage;
 mod vmailmgr;
+mod vmailmgr_convert;
 mod vmailmgr_trees;

@@ -168,7 +168,7 @@ pub(super) fn yescrypt(password: SecretRef<'_>) -> Result<Zeroizing<Vec<u8>>, Cr
     let whole = Some(password.expose()).filter(|phrase| !phrase.contains(&0));
     let phrase = whole.and_then(Phrase::new).ok_or(CryptError::Refused)?;
     let phrase = phrase.as_c_str().ok_or(CryptError::Refused)?;
-    sys::crypt(phrase, &*sys::setting(c"$y$")?)
+    sys::crypt(phrase, &sys::setting(c"$y$")?)
 }
 
 fn bsdi(rest: &str) -> Option<Method> {

@@ -233,4 +233,7 @@ impl Module for Qmail {
 }
 
 #[cfg(test)]
+pub(crate) use tests::host_options;
+
+#[cfg(test)]
 mod tests;
