@@ -147,13 +147,13 @@ fn changes_that_others_make_meanwhile_are_not_lost() {
                     }
                 });
             }
-            for change in 1..60 {
+            let lost = (1..60).find(|change: &usize| {
                 change_one(&folder, &change.to_string());
                 // Another version may be in its place for a moment.
-                let counts = || code("changing", &change.to_string()) == 0;
-                assert!(eventually(LIMIT, counts), "change {change} is lost");
-            }
+                !eventually(LIMIT, || code("changing", &change.to_string()) == 0)
+            });
             is_over.store(true, Ordering::Relaxed);
+            assert_eq!(lost, None);
         });
         let is_converted =
             || (0..12).all(|number| code(&number.to_string(), "secret") == 0) && !contains(&dump(&folder), MD5);
