@@ -8,12 +8,15 @@ pub mod password;
 pub mod pwfile;
 pub mod qmail;
 pub mod unix;
+pub mod vmailmgr;
 
 mod cdb;
 mod judge;
 mod notices;
+mod replace;
 mod stamp;
 mod sys;
+mod tables;
 mod watched;
 
 #[cfg(any(test, feature = "testing"))]

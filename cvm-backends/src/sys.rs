@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "getspnam_r and crypt_rn are C functions")]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -68,26 +68,37 @@ const CRYPT_DATA_WORDS: usize = 32_768 / size_of::<u64>();
 /// What `crypt_checksalt` answers for a method that the library does not have: `CRYPT_SALT_INVALID`, `CRYPT_SALT_METHOD_DISABLED`.
 const METHOD_MISSING: [c_int; 2] = [1, 2];
 
+/// `crypt_gensalt_rn`: method, cost, random bytes and their length, output and its length.
+type GensaltRn = unsafe extern "C" fn(*const c_char, c_ulong, *const c_char, c_int, *mut c_char, c_int) -> *mut c_char;
+
+/// The longest setting: `CRYPT_GENSALT_OUTPUT_SIZE`.
+const SETTING_MAX: usize = 192;
+
 /// The functions of libxcrypt, the libcrypt of every current Linux distribution.
 struct Libcrypt {
     crypt_rn: unsafe extern "C" fn(*const c_char, *const c_char, *mut c_void, c_int) -> *mut c_char,
     crypt_checksalt: unsafe extern "C" fn(*const c_char) -> c_int,
+    crypt_gensalt_rn: GensaltRn,
     /// What keeps the functions in memory.
     #[cfg(not(target_feature = "crt-static"))]
     _library: libloading::Library,
 }
 
 /// Why crypt(3) gave no string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CryptError {
     /// There is no libcrypt, or none with the functions of libxcrypt.
+    #[error("libcrypt (libxcrypt) cannot be loaded")]
     #[cfg_attr(target_feature = "crt-static", expect(dead_code, reason = "what is linked cannot be missing"))]
     NoLibrary,
     /// There is not enough memory.
+    #[error("there is not enough memory")]
     OutOfMemory,
     /// The library does not know this method.
+    #[error("libcrypt does not know the method")]
     UnknownMethod,
     /// The phrase or the setting is none that the library takes.
+    #[error("libcrypt does not take the password")]
     Refused,
 }
 
@@ -110,6 +121,23 @@ pub(crate) fn crypt(phrase: &CStr, setting: &CStr) -> Result<Zeroizing<Vec<u8>>,
     Ok(Zeroizing::new(unsafe { CStr::from_ptr(hash) }.to_bytes().to_vec()))
 }
 
+/// Makes a setting for [`crypt`] of the method with this prefix, at its usual cost, with random salt.
+pub(crate) fn setting(method: &CStr) -> Result<CString, CryptError> {
+    let libcrypt = Libcrypt::get()?;
+    let mut buffer = [0_u8; SETTING_MAX];
+    let size = c_int::try_from(SETTING_MAX).unwrap_or(0);
+    // SAFETY: the method ends with NUL, the buffer has the size that is told, both live beyond the call, and without
+    // random bytes the library takes those of the system.
+    let setting = unsafe {
+        let buffer = buffer.as_mut_ptr().cast::<c_char>();
+        (libcrypt.crypt_gensalt_rn)(method.as_ptr(), 0, ptr::null(), 0, buffer, size)
+    };
+    if setting.is_null() {
+        return Err(libcrypt.error(method));
+    }
+    CStr::from_bytes_until_nul(&buffer).map(CStr::to_owned).map_err(|_| CryptError::Refused)
+}
+
 impl Libcrypt {
     /// Finds out why the last call of this thread failed.
     fn error(&self, setting: &CStr) -> CryptError {
@@ -129,8 +157,16 @@ impl Libcrypt {
         unsafe extern "C" {
             fn crypt_rn(phrase: *const c_char, setting: *const c_char, data: *mut c_void, size: c_int) -> *mut c_char;
             fn crypt_checksalt(setting: *const c_char) -> c_int;
+            fn crypt_gensalt_rn(
+                method: *const c_char,
+                cost: c_ulong,
+                random: *const c_char,
+                random_size: c_int,
+                setting: *mut c_char,
+                size: c_int,
+            ) -> *mut c_char;
         }
-        static LIBCRYPT: Libcrypt = Libcrypt { crypt_rn, crypt_checksalt };
+        static LIBCRYPT: Libcrypt = Libcrypt { crypt_rn, crypt_checksalt, crypt_gensalt_rn };
         Ok(&LIBCRYPT)
     }
 
@@ -153,7 +189,8 @@ impl Libcrypt {
         unsafe {
             let library = libloading::Library::new(name).ok()?;
             let (crypt_rn, crypt_checksalt) = (*library.get(b"crypt_rn").ok()?, *library.get(b"crypt_checksalt").ok()?);
-            Some(Self { crypt_rn, crypt_checksalt, _library: library })
+            let crypt_gensalt_rn = *library.get(b"crypt_gensalt_rn").ok()?;
+            Some(Self { crypt_rn, crypt_checksalt, crypt_gensalt_rn, _library: library })
         }
     }
 }

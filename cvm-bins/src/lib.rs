@@ -25,3 +25,4 @@ pub mod quickstart;
 pub mod sasltest;
 pub mod testclient;
 pub mod unix;
+pub mod vmailmgr;

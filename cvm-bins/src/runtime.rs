@@ -17,8 +17,9 @@ use crate::environment::{self, SettingError};
 use crate::sockets::{Sockets, UdpOptions};
 use crate::stop::Signals;
 
-/// The descriptors that a server needs beside those of its connections: some for itself, and for each of its threads.
-const OWN_DESCRIPTORS: u64 = 64;
+/// The descriptors that a server needs beside those of its connections: its own, those of its module's files, and
+/// some for each of its threads.
+const OWN_DESCRIPTORS: u64 = 64 + 128;
 const THREAD_DESCRIPTORS: u64 = 12;
 
 /// A share of the descriptors that connections get in any case.

@@ -31,3 +31,6 @@ mod stuck_reader;
 mod udp_client;
 mod unix;
 mod usage;
+mod vmailmgr;
+mod vmailmgr_convert;
+mod vmailmgr_trees;

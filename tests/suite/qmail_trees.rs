@@ -15,24 +15,24 @@ const TREES: u64 = 60;
 const ADDRESSES: usize = 16;
 
 /// Always the same, so that what it finds can be found again.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits") % limit
     }
 
-    fn is(&mut self, one_in: usize) -> bool {
+    pub(crate) fn is(&mut self, one_in: usize) -> bool {
         self.below(one_in) == 0
     }
 
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    pub(crate) fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         choices[self.below(choices.len())]
     }
 
     /// Some letters in the other case.
-    fn cased(&mut self, text: &str) -> String {
+    pub(crate) fn cased(&mut self, text: &str) -> String {
         if self.is(2) {
             return text.to_owned();
         }
@@ -207,7 +207,7 @@ fn every_generated_address_gets_the_answer_of_the_original() {
 }
 
 /// Known, out of scope, unknown, failed.
-fn kind(answer: &[u8]) -> usize {
+pub(crate) fn kind(answer: &[u8]) -> usize {
     match answer {
         [0, ..] => 0,
         [100, 16, b'1', ..] => 1,

@@ -8,7 +8,7 @@ use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 
 /// A program, and what its help must mention.
-const PROGRAMS: [(&str, &[&str]); 6] = [
+const PROGRAMS: &[(&str, &[&str])] = &[
     ("cvm-unix", &["cvm-local:PATH", "shadow", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT", "CVM_SOCKET_MODE"]),
     (
         "cvm-pwfile",
@@ -50,6 +50,23 @@ const PROGRAMS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("cvm-quickstart", &[]),
+    (
+        "cvm-vmailmgr",
+        &[
+            "cvm-local:PATH",
+            "cvm-udp:HOST:PORT",
+            "VMAILMGR_PWFILE",
+            "VMAILMGR_DEFAULT",
+            "VMAILMGR_LOCK_DISABLED",
+            "VMAILMGR_CHECK_EXPIRY",
+            "VMAILMGR_CHECK_MAILBOX",
+            "VMAILMGR_AUTOCONVERT",
+            "QMAIL_ROOT",
+            "CVM_QMAIL_STRICT",
+            "CVM_LOOKUP_SECRET",
+            "CVM_IO_TIMEOUT",
+        ],
+    ),
 ];
 
 fn called(name: &str, arguments: &[&str]) -> Finished {

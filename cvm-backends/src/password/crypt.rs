@@ -127,12 +127,10 @@ impl<'s> Crypt<'s> {
     }
 
     fn matches_by_libcrypt(&self, phrase: &[u8]) -> Result<bool, VerifyError> {
-        let mut buffer = Zeroizing::new([0; PHRASE_MAX]);
-        let Some(copy) = buffer[..PHRASE_MAX - 1].get_mut(..phrase.len()) else {
+        let (Some(phrase), Ok(setting)) = (Phrase::new(phrase), CString::new(self.text)) else {
             return Ok(false);
         };
-        copy.copy_from_slice(phrase);
-        let (Ok(phrase), Ok(setting)) = (CStr::from_bytes_until_nul(&*buffer), CString::new(self.text)) else {
+        let Some(phrase) = phrase.as_c_str() else {
             return Ok(false);
         };
         match sys::crypt(phrase, &setting) {
@@ -148,6 +146,29 @@ impl<'s> Crypt<'s> {
     const fn needs_memory(&self) -> bool {
         matches!(self.method, Method::Scrypt { .. } | Method::Yescrypt { .. })
     }
+}
+
+/// A phrase with its NUL, wiped in the end.
+struct Phrase(Zeroizing<[u8; PHRASE_MAX]>);
+
+impl Phrase {
+    fn new(phrase: &[u8]) -> Option<Self> {
+        let mut buffer = Zeroizing::new([0; PHRASE_MAX]);
+        buffer[..PHRASE_MAX - 1].get_mut(..phrase.len())?.copy_from_slice(phrase);
+        Some(Self(buffer))
+    }
+
+    fn as_c_str(&self) -> Option<&CStr> {
+        CStr::from_bytes_until_nul(&*self.0).ok()
+    }
+}
+
+/// Hashes a password for storing it, with salt of its own: yescrypt, at the usual cost of libcrypt.
+pub(super) fn yescrypt(password: SecretRef<'_>) -> Result<Zeroizing<Vec<u8>>, CryptError> {
+    let whole = Some(password.expose()).filter(|phrase| !phrase.contains(&0));
+    let phrase = whole.and_then(Phrase::new).ok_or(CryptError::Refused)?;
+    let phrase = phrase.as_c_str().ok_or(CryptError::Refused)?;
+    sys::crypt(phrase, &sys::setting(c"$y$")?)
 }
 
 fn bsdi(rest: &str) -> Option<Method> {

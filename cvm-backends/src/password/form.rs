@@ -4,7 +4,7 @@ use cvm_core::SecretRef;
 
 use super::argon2::Argon2;
 use super::crypt::{Crypt, Method};
-use super::salted::{Digest, Pbkdf2, Salted};
+use super::salted::{BareMd5, Digest, Pbkdf2, Salted};
 use super::{Unusable, VerifyError};
 
 /// A stored password, recognised.
@@ -20,6 +20,8 @@ pub(super) enum Form<'s> {
     Salted(Salted<'s>),
     /// PBKDF2, as Dovecot writes it.
     Pbkdf2(Pbkdf2<'s>),
+    /// MD5 without salt, in the tables of vmailmgr only.
+    BareMd5(BareMd5),
 }
 
 /// The work of a comparison, in a unit of the form, and how much of it is allowed.
@@ -55,6 +57,15 @@ impl<'s> Form<'s> {
         };
         let form = form.ok_or(Unusable::Unknown)?;
         if form.load().is_too_heavy() { Err(Unusable::TooCostly) } else { Ok(form) }
+    }
+
+    /// Recognises a stored password of vmailmgr, which has forms of its own beside the others.
+    pub(super) fn of_vmailmgr(stored: &'s [u8]) -> Result<Self, Unusable> {
+        match stored.strip_prefix(b"$0$") {
+            Some(b"") => Err(Unusable::Locked),
+            Some(text) => Ok(Self::Plain(text)),
+            None => BareMd5::read(stored).map_or_else(|| Self::read(stored), |md5| Ok(Self::BareMd5(md5))),
+        }
     }
 
     /// Recognises what a scheme's name stands before; `None` if it is unknown or does not fit its name.
@@ -103,12 +114,13 @@ impl<'s> Form<'s> {
             Self::Argon2(argon2) => argon2.matches(password),
             Self::Salted(salted) => Ok(salted.matches(password)),
             Self::Pbkdf2(pbkdf2) => Ok(pbkdf2.matches(password)),
+            Self::BareMd5(md5) => Ok(md5.matches(password)),
         }
     }
 
     pub(super) fn load(&self) -> Load {
         match self {
-            Self::Plain(_) | Self::Salted(_) => Load::NONE,
+            Self::Plain(_) | Self::Salted(_) | Self::BareMd5(_) => Load::NONE,
             Self::Crypt(crypt) => crypt.method().load(),
             Self::Argon2(argon2) => argon2.load(),
             Self::Pbkdf2(pbkdf2) => pbkdf2.load(),

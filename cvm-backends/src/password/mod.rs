@@ -15,6 +15,8 @@
 //! | Argon2 | `$argon2i$` or `$argon2id$`, perhaps `v=N$`, `m=N,t=N,p=N$`, salt, `$`, digest | `argon2` | – (libargon2: 1.4 – 1.8) | m of 256 MiB, m·t of 768 MiB |
 //! | salted SHA | `{SSHA}`, `{SSHA256}` or `{SSHA512}`, digest and salt in base 64 | `sha1`, `sha2` | – | none needed |
 //! | PBKDF2 | `{PBKDF2}$1$`, salt, `$`, rounds, `$`, 40 hexadecimal digits (HMAC-SHA1) | `pbkdf2` | – | 3 000 000 rounds |
+//! | MD5 of vmailmgr | `3`, 32 hexadecimal digits; in its tables only | `md-5` | – | none needed |
+//! | plain text of vmailmgr | `$0$` and the password; in its tables only | – | – | none needed |
 //! | plain text | `{PLAIN}` or `{CLEARTEXT}` and the password | – | – | none needed |
 //!
 //! "Beside `crypt_r`" is how many times as fast as libcrypt's on the machine of the measurements (x86-64 with SHA and
@@ -31,7 +33,7 @@
 //! the digits of `{PBKDF2}`, and the letter of bcrypt, except that libcrypt computes `$2a$` in another way for some
 //! passwords with bytes 255. Two passwords are the same to a few forms: DES counts 8 bytes and BSDi all, but 7 bits of
 //! each; bcrypt counts 72 bytes; to HMAC, in `$sha1$` and `{PBKDF2}`, one of more than 64 bytes is its SHA-1 digest. A
-//! password with a NUL matches Argon2, salted SHA and plain text only.
+//! password with a NUL matches Argon2, salted SHA, vmailmgr's MD5 and plain text only.
 
 mod argon2;
 mod crypt;
@@ -44,7 +46,9 @@ mod tests;
 
 use cvm_core::SecretRef;
 use cvm_core::module::{Accepts, Cost};
+use zeroize::Zeroizing;
 
+use crate::sys::CryptError;
 use form::Form;
 
 pub use parallel::hash_at_most;
@@ -59,6 +63,8 @@ pub enum Comparison {
     Crypt,
     /// Each by its form, as with [`Self::Crypt`], and those in plain text answer challenges too.
     Auto,
+    /// Each by its form, as with [`Self::Auto`], and two forms of vmailmgr's own.
+    Vmailmgr,
 }
 
 /// A stored password that some password may match.
@@ -118,6 +124,7 @@ impl Comparison {
             Self::Plain if stored.is_empty() => return Err(Unusable::Locked),
             Self::Plain => Form::Plain(stored),
             Self::Crypt | Self::Auto => Form::read(stored)?,
+            Self::Vmailmgr => Form::of_vmailmgr(stored)?,
         };
         Ok(Stored { form, answers_challenges: self != Self::Crypt })
     }
@@ -126,7 +133,7 @@ impl Comparison {
     #[must_use]
     pub const fn accepts(self) -> Accepts {
         match self {
-            Self::Plain | Self::Auto => Accepts::PasswordOrResponse,
+            Self::Plain | Self::Auto | Self::Vmailmgr => Accepts::PasswordOrResponse,
             Self::Crypt => Accepts::Password,
         }
     }
@@ -136,7 +143,7 @@ impl Comparison {
     pub const fn cost(self) -> Cost {
         match self {
             Self::Plain => Cost::Inline,
-            Self::Crypt | Self::Auto => Cost::Cpu,
+            Self::Crypt | Self::Auto | Self::Vmailmgr => Cost::Cpu,
         }
     }
 }
@@ -178,6 +185,15 @@ impl<'s> Stored<'s> {
     pub fn is_cheap(&self) -> bool {
         self.form.load().is_light()
     }
+}
+
+/// Hashes a password for storing it: yescrypt, at the usual cost of libcrypt.
+///
+/// # Errors
+///
+/// [`CryptError`] if libcrypt cannot, or the password has a NUL.
+pub(crate) fn yescrypt(password: SecretRef<'_>) -> Result<Zeroizing<Vec<u8>>, CryptError> {
+    crypt::yescrypt(password)
 }
 
 impl std::fmt::Debug for Stored<'_> {

@@ -1,7 +1,8 @@
-//! Salted digests as in LDAP, and PBKDF2 as Dovecot writes it.
+//! Salted digests as in LDAP, PBKDF2 as Dovecot writes it, and the digest without salt that vmailmgr wrote.
 
 use base64ct::{Base64, Encoding};
 use cvm_core::SecretRef;
+use md5::{Digest as _, Md5};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
@@ -101,9 +102,23 @@ impl<'s> Pbkdf2<'s> {
     }
 }
 
-/// Reads 40 hexadecimal digits of either case.
-fn hex(text: &str) -> Option<[u8; 20]> {
-    let mut bytes = [0; 20];
+/// An MD5 digest of the password alone, as vmailmgr once wrote it: `3` and 32 hexadecimal digits.
+#[derive(Clone, Copy)]
+pub(super) struct BareMd5([u8; 16]);
+
+impl BareMd5 {
+    pub(super) fn read(stored: &[u8]) -> Option<Self> {
+        hex(str::from_utf8(stored).ok()?.strip_prefix('3')?).map(Self)
+    }
+
+    pub(super) fn matches(&self, password: SecretRef<'_>) -> bool {
+        SecretRef::new(&Md5::digest(password.expose())).equals(&self.0)
+    }
+}
+
+/// Reads hexadecimal digits of either case.
+fn hex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     (pairs.len() == bytes.len() && rest.is_empty()).then_some(())?;

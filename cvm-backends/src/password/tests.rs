@@ -5,6 +5,7 @@ mod properties;
 mod schemes;
 mod surroundings;
 mod vectors;
+mod vmailmgr;
 
 use super::*;
 use cvm_core::SecretRef;

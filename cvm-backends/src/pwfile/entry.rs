@@ -12,14 +12,14 @@ pub(super) const LINE_MAX: usize = 4096;
 
 /// The fields of an account.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'t> {
-    pub(super) name: &'t [u8],
-    pub(super) password: &'t [u8],
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) gecos: &'t [u8],
-    pub(super) directory: &'t [u8],
-    pub(super) shell: &'t [u8],
+pub(crate) struct Entry<'t> {
+    pub(crate) name: &'t [u8],
+    pub(crate) password: &'t [u8],
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) gecos: &'t [u8],
+    pub(crate) directory: &'t [u8],
+    pub(crate) shell: &'t [u8],
 }
 
 /// Where the fields of an account are in its line: an [`Entry`] without its bytes.
@@ -78,7 +78,7 @@ impl Layout {
 
 impl<'t> Entry<'t> {
     /// Reads a line as passwd(5) has it; a comment is none.
-    pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &'t [u8]) -> Option<Self> {
         Layout::parse(line)?.entry(line)
     }
 
@@ -120,17 +120,17 @@ pub(super) const DECOY_LINES: usize = 16;
 /// A name always has the same one, in every process that reads this version. The key is secret, but the same for all:
 /// the first usable stored password.
 #[derive(Clone)]
-pub(super) struct DecoyKey(DefaultHasher);
+pub(crate) struct DecoyKey(DefaultHasher);
 
 impl DecoyKey {
-    pub(super) fn new(key: &[u8]) -> Self {
+    pub(crate) fn new(key: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(key);
         Self(hasher)
     }
 
     /// Chooses the position in the file behind which the decoy for a name is.
-    pub(super) fn position(&self, name: &[u8], file_size: u64) -> u64 {
+    pub(crate) fn position(&self, name: &[u8], file_size: u64) -> u64 {
         let mut hasher = self.0.clone();
         write_lowercase(&mut hasher, name);
         hasher.finish().checked_rem(file_size).unwrap_or(0)

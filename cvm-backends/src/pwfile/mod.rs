@@ -24,6 +24,7 @@ use crate::watched::{Due, Watched};
 use entry::{Entry, Layout};
 use table::{Found, Line, Table};
 
+pub(crate) use entry::DecoyKey;
 pub use scan::{PwScan, ScannedAccount};
 
 /// The settings of the module.

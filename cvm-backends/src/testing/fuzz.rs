@@ -14,10 +14,31 @@ pub fn cdb(data: &[u8]) {
         return;
     };
     let (key, table) = rest.split_at(rest.len().min(length.into()));
-    if let Ok(Some(found)) = crate::cdb::search_bytes(table, key) {
+    let Ok(opened) = crate::cdb::of_bytes(table) else {
+        return;
+    };
+    let found = opened.find(key).ok().flatten();
+    let decoy = opened.decoy(key, |key, value| Some([key, value].concat())).ok().flatten();
+    for found in found.as_deref().into_iter().chain(&decoy) {
         let holds = found.is_empty() || table.windows(found.len()).any(|part| part == found.as_slice());
         assert!(holds, "a value is a part of the table");
     }
+}
+
+/// A record of vmailmgr's table, or a whole table, a key and a new password: two bytes are the lengths of the latter,
+/// which follow them.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn vmailmgr(data: &[u8]) {
+    let Some((&[key, password], rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let (key, rest) = rest.split_at(rest.len().min(key.into()));
+    let (password, rest) = rest.split_at(rest.len().min(password.into()));
+    crate::vmailmgr::check(rest, password);
+    crate::cdb::edit::check(rest, key, password);
 }
 
 /// A stored password and one that is compared with it: the first byte is the length of the latter, which follows.
@@ -65,5 +86,8 @@ mod tests {
             super::stored(format!("\0{stored}").as_bytes());
         }
         super::stored(b"");
+        super::vmailmgr(b"\x03\x03joenew\x02\x08\x01\0$0$old\0./joe\0\0\0-\0-\0-\0-\x000\0-\0");
+        super::vmailmgr(b"\x03\x03joenew:old:./joe");
+        super::vmailmgr(b"\x03");
     }
 }
