@@ -14,6 +14,7 @@ mod judge;
 mod notices;
 mod stamp;
 mod sys;
+mod tables;
 mod watched;
 
 #[cfg(any(test, feature = "testing"))]

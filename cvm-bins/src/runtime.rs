@@ -17,8 +17,8 @@ use crate::program::complain;
 use crate::sockets::{Sockets, UdpOptions};
 use crate::stop::Signals;
 
-/// The descriptors that a server needs beside those of its connections.
-const OTHER_DESCRIPTORS: u64 = 256;
+/// The descriptors that a server needs beside those of its connections: its own, and those of its module's files.
+const OTHER_DESCRIPTORS: u64 = 384;
 
 /// The largest number of threads, connections or requests that can be asked for.
 const NUMBER_MAX: usize = 1_000_000;

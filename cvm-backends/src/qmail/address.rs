@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::{io, iter};
 
 use super::control::{self, Control, Domains, Prepends};
-use super::{Options, Rules};
+use super::{HostOptions, Rules};
 use crate::Notices;
 
 /// What stands in for a missing `me` and a missing `envnoathost`.
@@ -31,7 +31,7 @@ pub(super) struct Destination {
 }
 
 impl Addresses {
-    pub(super) fn open(options: &Options, notices: &Notices) -> Self {
+    pub(super) fn open(options: &HostOptions, notices: &Notices) -> Self {
         let rules = options.rules;
         let folder = options.root.join("control");
         let path = |name: &str| (folder.join(name), notices.clone());
@@ -80,7 +80,7 @@ impl Addresses {
     }
 
     /// Returns where an address leads; `None` if its domain is not ours.
-    pub(super) fn find(&self, user: &[u8], domain: &[u8], options: &Options) -> io::Result<Option<Destination>> {
+    pub(super) fn find(&self, user: &[u8], domain: &[u8], options: &HostOptions) -> io::Result<Option<Destination>> {
         let found = match self.rules {
             Rules::Original => self.as_the_original(user, domain)?,
             Rules::Qmail => self.as_qmail(user, domain)?,
@@ -190,9 +190,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::qmail::tests::{notices, options};
+    use crate::qmail::tests::{host_options, notices};
 
-    fn found(files: &[(&str, &str)], options: impl Fn(&Path) -> Options, address: (&str, &str)) -> Option<String> {
+    fn found(files: &[(&str, &str)], options: impl Fn(&Path) -> HostOptions, address: (&str, &str)) -> Option<String> {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::create_dir(folder.path().join("control")).expect("a folder");
         for (name, content) in files {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn as_qmail(files: &[(&str, &str)], user: &str, domain: &str) -> Option<String> {
-        found(files, |root| Options { rules: Rules::Qmail, ..options(root) }, (user, domain))
+        found(files, |root| host_options(root, Rules::Qmail), (user, domain))
     }
 
     const FILES: &[(&str, &str)] = &[
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn qmail_does_not_run_without_locals_and_me() {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Options { rules: Rules::Qmail, ..options(folder.path()) };
+        let options = host_options(folder.path(), Rules::Qmail);
         assert!(Addresses::open(&options, &notices()).find(b"jim", b"x.example", &options).is_err());
     }
 
@@ -270,7 +270,7 @@ mod tests {
     fn the_original_knows_neither_whole_addresses_nor_catch_alls_nor_percents() {
         let files =
             [FILES[0], FILES[1], FILES[2], ("virtualdomains", "jim@b.example:x\nempty.example:\n.c:y\n:rest\n")];
-        let find = |user, domain| found(&files, options, (user, domain));
+        let find = |user, domain| found(&files, |root| host_options(root, Rules::Original), (user, domain));
         assert_eq!(find("jim", "b.example"), None);
         assert_eq!(find("jim", "empty.example").as_deref(), Some("jim of empty.example"));
         assert_eq!(find("jim", "a.b.c").as_deref(), Some("y-jim of .c"));
@@ -280,11 +280,12 @@ mod tests {
     #[test]
     fn other_domains_may_be_assumed_or_replaced() {
         for rules in [Rules::Original, Rules::Qmail] {
-            let assume = |root: &Path| Options { rules, assume_local: true, ..options(root) };
+            let assume = |root: &Path| HostOptions { assume_local: true, ..host_options(root, rules) };
             assert_eq!(found(FILES, assume, ("Jim", "X.example")).as_deref(), Some("Jim of x.example"));
-            let missing = |root: &Path| Options { rules, missing_domain: Some(b"there".to_vec()), ..options(root) };
+            let missing =
+                |root: &Path| HostOptions { missing_domain: Some(b"there".to_vec()), ..host_options(root, rules) };
             assert_eq!(found(FILES, missing, ("Jim", "X.example")).as_deref(), Some("alias of there"));
-            let both = |root: &Path| Options { assume_local: true, ..missing(root) };
+            let both = |root: &Path| HostOptions { assume_local: true, ..missing(root) };
             assert_eq!(found(FILES, both, ("Jim", "X.example")).as_deref(), Some("Jim of x.example"));
         }
     }

@@ -21,13 +21,14 @@
 mod address;
 mod control;
 mod dotfile;
+mod host;
 mod ids;
 mod places;
 mod users;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cvm_core::answer::Patience;
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
@@ -36,24 +37,17 @@ use cvm_core::{Scope, StandardFacts};
 
 use crate::Notices;
 use crate::notices::Once;
-use address::Addresses;
 use dotfile::{Access, Instructions};
-use places::Places;
-use users::{Assigned, Search, Users};
+
+pub use host::HostOptions;
+pub(crate) use host::{Host, Resident};
+pub(crate) use users::Assigned;
 
 /// The settings.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `$QMAIL_ROOT`: the folder that `control` and `users` are in.
-    pub root: PathBuf,
-    /// `$CVM_QMAIL_STRICT`: whose decisions are taken.
-    pub rules: Rules,
-    /// `$CVM_QMAIL_ASSUME_LOCAL`: every domain that is not virtual is local.
-    pub assume_local: bool,
-    /// `$CVM_QMAIL_MISSINGDOMAIN`: what stands in for a domain that is neither local nor virtual.
-    pub missing_domain: Option<Vec<u8>>,
-    /// `$CVM_QMAIL_MISSINGUSER`: the user that mail to such a domain goes to.
-    pub missing_user: Vec<u8>,
+    /// How the user of an address is found.
+    pub host: HostOptions,
     /// `$CVM_QMAIL_CHECK_PERMS`: whether dot-qmail files are looked at with the rights of their users.
     pub permissions: Permissions,
     /// `$CVM_QMAIL_LOOKASIDE`: the programs to whose addresses another module answers.
@@ -82,10 +76,9 @@ pub enum Permissions {
 
 /// The module.
 pub struct Qmail {
-    options: Options,
-    addresses: Addresses,
-    users: Users,
-    places: Places,
+    host: Host,
+    permissions: Permissions,
+    lookaside: Vec<Vec<u8>>,
     notices: Notices,
     no_rights: Once,
 }
@@ -99,7 +92,7 @@ pub struct Account {
 
 /// Why a look-up ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Halt {
+pub(crate) enum Halt {
     /// It would have to wait, for which there is no patience.
     Waits,
     /// Something failed.
@@ -116,55 +109,41 @@ impl Qmail {
     /// Reads the control files; those that are missing are looked for again later.
     #[must_use]
     pub fn open(options: Options, notices: Notices) -> Self {
-        Self {
-            addresses: Addresses::open(&options, &notices),
-            users: Users::open(&options.root),
-            places: Places::new(),
-            options,
-            notices,
-            no_rights: Once::default(),
-        }
+        let Options { host, permissions, lookaside } = options;
+        let host = Host::open(host, &notices);
+        Self { host, permissions, lookaside, notices, no_rights: Once::default() }
     }
 
     fn find(&self, request: &Request<'_>, patience: Patience) -> Result<Lookup<Account>, Halt> {
-        if patience == Patience::Immediate && self.addresses.is_due() {
-            return Err(Halt::Waits);
-        }
         let not_found = |scope| Ok(Lookup::Unknown { scope: Some(scope), decoy: None });
-        let (user, domain) = (request.account().unwrap_or_default(), request.domain().unwrap_or_default());
-        let Some(to) = self.addresses.find(user, domain, &self.options)? else {
-            return not_found(Scope::Out);
-        };
-        // A NUL is part of no name.
-        if to.local.contains(&0) {
-            return not_found(Scope::In);
-        }
-        let search = Search { rules: self.options.rules, patience, places: &self.places };
-        let Some(user) = self.users.find(&to.local, &search)? else {
-            return not_found(Scope::In);
+        let (account, domain) = (request.account().unwrap_or_default(), request.domain().unwrap_or_default());
+        let (user, domain) = match self.host.find(account, domain, patience)? {
+            Resident::Elsewhere => return not_found(Scope::Out),
+            Resident::Nobody => return not_found(Scope::In),
+            Resident::User { user, domain } => (user, domain),
         };
         // qmail-lspawn delivers nothing as root.
-        if self.options.rules == Rules::Qmail && user.uid == 0 {
+        if self.host.rules() == Rules::Qmail && user.uid == 0 {
             return not_found(Scope::In);
         }
         if self.needs_files(&user) {
-            self.places.allow(user.home.parent().unwrap_or(&user.home), patience)?;
+            self.host.allow(user.home.parent().unwrap_or(&user.home), patience)?;
         }
         match self.instructions(&user, patience)? {
             Instructions::Missing => not_found(Scope::In),
             found if self.is_left_to_others(&found, &user.home)? => not_found(Scope::Out),
-            _ => Ok(Lookup::Known(Account { user, domain: to.domain })),
+            _ => Ok(Lookup::Known(Account { user, domain })),
         }
     }
 
     /// Tells whether a look-up goes to the home of a user.
     fn needs_files(&self, user: &Assigned) -> bool {
-        !user.dash.is_empty() || self.options.rules == Rules::Qmail || !self.options.lookaside.is_empty()
+        !user.dash.is_empty() || self.host.rules() == Rules::Qmail || !self.lookaside.is_empty()
     }
 
     fn instructions(&self, user: &Assigned, patience: Patience) -> Result<Instructions, Halt> {
-        let rules = self.options.rules;
-        if self.options.permissions == Permissions::Unchecked {
+        let rules = self.host.rules();
+        if self.permissions == Permissions::Unchecked {
             return Ok(dotfile::find(user, rules, Access::Exists)?);
         }
         if patience == Patience::Immediate {
@@ -185,12 +164,12 @@ impl Qmail {
     }
 
     fn is_denied_missing(&self) -> bool {
-        self.options.permissions == Permissions::DeniedIsMissing
+        self.permissions == Permissions::DeniedIsMissing
     }
 
     /// Tells whether another module answers for an address, as its program delivers.
     fn is_left_to_others(&self, instructions: &Instructions, home: &Path) -> io::Result<bool> {
-        let (programs, rules) = (&self.options.lookaside, self.options.rules);
+        let (programs, rules) = (&self.lookaside, self.host.rules());
         match instructions {
             _ if programs.is_empty() => Ok(false),
             Instructions::File(path) => dotfile::runs_one_of(programs, path, rules),
@@ -249,14 +228,11 @@ impl Module for Qmail {
     }
 
     fn refresh(&self) {
-        self.addresses.refresh();
-        self.users.refresh();
-        self.places.refresh();
+        self.host.refresh();
     }
 
     fn reload(&self) {
-        self.refresh();
-        self.addresses.reload();
+        self.host.reload();
     }
 }
 

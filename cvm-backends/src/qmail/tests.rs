@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use cvm_core::CredentialType;
 use cvm_core::wire::Request;
@@ -12,16 +13,13 @@ pub(super) fn notices() -> Notices {
     Notices::new(|text| panic!("nothing to say: {text}"))
 }
 
-pub(super) fn options(root: &Path) -> Options {
-    Options {
-        root: root.to_owned(),
-        rules: Rules::Original,
-        assume_local: false,
-        missing_domain: None,
-        missing_user: b"alias".to_vec(),
-        permissions: Permissions::Unchecked,
-        lookaside: Vec::new(),
-    }
+pub(crate) fn host_options(root: &Path, rules: Rules) -> HostOptions {
+    let missing_user = b"alias".to_vec();
+    HostOptions { root: root.to_owned(), rules, assume_local: false, missing_domain: None, missing_user }
+}
+
+fn options(root: &Path, rules: Rules) -> Options {
+    Options { host: host_options(root, rules), permissions: Permissions::Unchecked, lookaside: Vec::new() }
 }
 
 /// A host with the domains `local.example` and `virt.example`, whose users belong to `bob`.
@@ -100,13 +98,13 @@ fn ask(module: &Qmail, user: &str, domain: &str) -> (u8, Result<u8, Cost>) {
 #[test]
 fn what_needs_no_name_service_is_answered_at_once() {
     let host = Host::new();
-    let original = Qmail::open(options(host.0.path()), notices());
+    let original = Qmail::open(options(host.0.path(), Rules::Original), notices());
     assert_eq!(ask(&original, "bob", "local.example"), (0, JOINED));
     assert_eq!(ask(&original, "bob", "else.example"), (101, OUTSIDE));
     // The original asks for a system's user of that name first.
     assert_eq!(ask(&original, "bob-a", "local.example"), (0, Err(Cost::Wait)));
     assert_eq!(ask(&original, "bob-b", "local.example"), (100, Err(Cost::Wait)));
-    let qmail = Qmail::open(Options { rules: Rules::Qmail, ..options(host.0.path()) }, notices());
+    let qmail = Qmail::open(options(host.0.path(), Rules::Qmail), notices());
     assert_eq!(ask(&qmail, "bob-a", "local.example"), (0, JOINED));
     assert_eq!(ask(&qmail, "bob-b", "local.example"), (100, REFUSED));
     assert_eq!(ask(&qmail, "joe", "virt.example"), (0, JOINED));
@@ -124,7 +122,7 @@ fn permissions_are_checked_by_who_can_wait() {
     ] {
         fs::set_permissions(host.path("home/bob"), fs::Permissions::from_mode(mode)).expect("a mode");
         for rules in [Rules::Original, Rules::Qmail] {
-            let options = Options { rules, permissions, ..options(host.0.path()) };
+            let options = Options { permissions, ..options(host.0.path(), rules) };
             let (found, inline) = ask(&Qmail::open(options, Notices::new(|_| ())), "bob-a", "local.example");
             let is_checked = permissions != Permissions::Unchecked;
             // Only root may look with the rights of others.
@@ -141,7 +139,7 @@ fn files_that_the_user_cannot_open_are_closed_to_qmail() {
     fs::set_permissions(host.path("home/bob/.qmail-a"), fs::Permissions::from_mode(0o600)).expect("a mode");
     for (rules, expected) in [(Rules::Original, 0), (Rules::Qmail, 4)] {
         let permissions = Permissions::DeniedIsTemporary;
-        let module = Qmail::open(Options { rules, permissions, ..options(host.0.path()) }, Notices::new(|_| ()));
+        let module = Qmail::open(Options { permissions, ..options(host.0.path(), rules) }, Notices::new(|_| ()));
         assert_eq!(ask(&module, "bob-a", "local.example").0, if is_root { expected } else { 4 });
     }
 }
@@ -149,7 +147,10 @@ fn files_that_the_user_cannot_open_are_closed_to_qmail() {
 #[test]
 fn other_modules_answer_for_the_addresses_of_their_programs() {
     let host = Host::new();
-    let module = Qmail::open(Options { lookaside: vec![b"deliver".to_vec()], ..options(host.0.path()) }, notices());
+    let module = Qmail::open(
+        Options { lookaside: vec![b"deliver".to_vec()], ..options(host.0.path(), Rules::Original) },
+        notices(),
+    );
     assert_eq!(ask(&module, "joe", "virt.example").0, 101);
     assert_eq!(ask(&module, "bob-a", "local.example").0, 0);
     assert_eq!(ask(&module, "bob", "local.example"), (0, JOINED));
@@ -160,7 +161,7 @@ fn other_modules_answer_for_the_addresses_of_their_programs() {
 #[test]
 fn changed_files_are_seen_by_the_next_request() {
     let host = Host::new();
-    let module = Qmail::open(Options { rules: Rules::Qmail, ..options(host.0.path()) }, notices());
+    let module = Qmail::open(options(host.0.path(), Rules::Qmail), notices());
     assert_eq!(ask(&module, "bob", "new.example"), (101, OUTSIDE));
     host.write("control/locals", "local.example\nnew.example\n");
     assert_eq!(ask(&module, "bob", "new.example"), (0, JOINED));
@@ -176,11 +177,11 @@ fn changed_files_are_seen_by_the_next_request() {
 fn what_cannot_be_read_is_code_4() {
     let host = Host::new();
     host.write("users/cdb", "no table");
-    let module = Qmail::open(options(host.0.path()), notices());
+    let module = Qmail::open(options(host.0.path(), Rules::Original), notices());
     assert_eq!(ask(&module, "bob", "local.example"), (4, FAILED));
     assert_eq!(ask(&module, "bob", "else.example"), (101, OUTSIDE));
     fs::create_dir(host.path("control/envnoathost")).expect("a folder");
-    let module = Qmail::open(options(host.0.path()), Notices::new(|_| ()));
+    let module = Qmail::open(options(host.0.path(), Rules::Original), Notices::new(|_| ()));
     assert_eq!(ask(&module, "bob", ""), (4, FAILED));
 }
 
@@ -192,7 +193,7 @@ fn root_is_no_user_for_qmail() {
     crate::cdb::made(&new, &[(b"!toor\0".to_vec(), data.into_bytes()), (Vec::new(), Vec::new())]);
     fs::rename(new, host.path("users/cdb")).expect("renamed");
     for (rules, expected) in [(Rules::Original, (0, JOINED)), (Rules::Qmail, (100, REFUSED))] {
-        let module = Qmail::open(Options { rules, ..options(host.0.path()) }, notices());
+        let module = Qmail::open(options(host.0.path(), rules), notices());
         assert_eq!(ask(&module, "toor", "local.example"), expected);
     }
 }

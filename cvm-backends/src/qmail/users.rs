@@ -30,16 +30,16 @@ pub(super) struct Users {
 
 /// Whom a local part is assigned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Assigned {
-    pub(super) name: Vec<u8>,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) home: PathBuf,
-    pub(super) dash: Vec<u8>,
+pub(crate) struct Assigned {
+    pub(crate) name: Vec<u8>,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) home: PathBuf,
+    pub(crate) dash: Vec<u8>,
     /// What the table says.
-    pub(super) extension: Vec<u8>,
+    pub(crate) extension: Vec<u8>,
     /// What the local part has beyond that.
-    pub(super) rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
 }
 
 impl Users {
