@@ -12,14 +12,14 @@ pub(super) const LINE_MAX: usize = 4096;
 
 /// The fields of an account.
 #[derive(Clone, Copy)]
-pub(super) struct Entry<'t> {
-    pub(super) name: &'t [u8],
-    pub(super) password: &'t [u8],
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) gecos: &'t [u8],
-    pub(super) directory: &'t [u8],
-    pub(super) shell: &'t [u8],
+pub(crate) struct Entry<'t> {
+    pub(crate) name: &'t [u8],
+    pub(crate) password: &'t [u8],
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) gecos: &'t [u8],
+    pub(crate) directory: &'t [u8],
+    pub(crate) shell: &'t [u8],
 }
 
 /// Where the fields of an account are in its line: an [`Entry`] without its bytes.
@@ -78,7 +78,7 @@ impl Layout {
 
 impl<'t> Entry<'t> {
     /// Reads a line as passwd(5) has it; a comment is none.
-    pub(super) fn parse(line: &'t [u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &'t [u8]) -> Option<Self> {
         Layout::parse(line)?.entry(line)
     }
 

@@ -19,9 +19,10 @@ use crate::Notices;
 use crate::judge::Judge;
 use crate::password::Comparison;
 use crate::watched::Watched;
-use entry::{Entry, Layout};
+use entry::Layout;
 use table::{Line, Table};
 
+pub(crate) use entry::Entry;
 pub use scan::{PwScan, ScannedAccount};
 
 /// The settings of the module.
