@@ -4,6 +4,8 @@
 //! read with `pread`: whoever truncates it ends one look-up with an error, where a mapped file would end the process.
 //! The crates `cdb` and `cdb2` map or buffer the file, hence this reader.
 
+mod decoy;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -157,6 +159,18 @@ impl Cdb {
 
     /// Returns the value of the record at this position if it has this key.
     fn record(&self, position: u32, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let found = self.record_at(position, |length| length as usize == key.len())?;
+        let parts = found.as_ref().and_then(|(length, record)| record.split_at_checked(*length));
+        let data = parts.filter(|(found, _)| *found == key).map(|(_, data)| Zeroizing::new(data.to_vec()));
+        Ok(data)
+    }
+
+    /// Returns the record at this position, key and value in one, and the length of the key, if that fits.
+    fn record_at(
+        &self,
+        position: u32,
+        fits: impl FnOnce(u32) -> bool,
+    ) -> io::Result<Option<(usize, Zeroizing<Vec<u8>>)>> {
         let position = u64::from(position);
         let available =
             self.stamp.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
@@ -168,20 +182,19 @@ impl Cdb {
         if SLOT as u64 + u64::from(key_length) + u64::from(data_length) > available {
             return Err(damaged());
         }
-        if key_length as usize != key.len() {
+        if !fits(key_length) {
             return Ok(None);
         }
         if data_length > DATA_MAX {
             return Err(damaged());
         }
-        let length = SLOT + key.len() + data_length as usize;
-        let mut record = Zeroizing::new(start.get(..length).map(<[u8]>::to_vec).unwrap_or_default());
+        let length = key_length as usize + data_length as usize;
+        let mut record = Zeroizing::new(start.get(SLOT..SLOT + length).map(<[u8]>::to_vec).unwrap_or_default());
         if record.is_empty() {
             record.resize(length, 0);
-            self.read(&mut record, position)?;
+            self.read(&mut record, position + SLOT as u64)?;
         }
-        let matches = record.get(SLOT..SLOT + key.len()) == Some(key);
-        Ok(matches.then(|| Zeroizing::new(record.get(SLOT + key.len()..).unwrap_or_default().to_vec())))
+        Ok(Some((key_length as usize, record)))
     }
 
     fn read(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
@@ -316,15 +329,16 @@ fn load(path: &Path) -> io::Result<Cdb> {
     }
 }
 
+/// Opens a table of these bytes.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) fn search_bytes(bytes: &[u8], key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+pub(crate) fn of_bytes(bytes: &[u8]) -> io::Result<Cdb> {
     use std::io::Write;
     // A file without a name, as the reader takes files only.
     let fd = rustix::fs::memfd_create("cdb", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(fd);
     file.write_all(bytes)?;
     let stamp = Stamp::of(&file.metadata()?);
-    Cdb::new(file, stamp)?.find(key)
+    Cdb::new(file, stamp)
 }
 
 #[cfg(test)]

@@ -120,17 +120,17 @@ pub(super) const DECOY_LINES: usize = 16;
 /// A name always has the same one, in every process that reads this version. The key is secret, but the same for all:
 /// the first usable stored password.
 #[derive(Clone)]
-pub(super) struct DecoyKey(DefaultHasher);
+pub(crate) struct DecoyKey(DefaultHasher);
 
 impl DecoyKey {
-    pub(super) fn new(key: &[u8]) -> Self {
+    pub(crate) fn new(key: &[u8]) -> Self {
         let mut hasher = DefaultHasher::new();
         hasher.write(key);
         Self(hasher)
     }
 
     /// Chooses the position in the file behind which the decoy for a name is.
-    pub(super) fn position(&self, name: &[u8], file_size: u64) -> u64 {
+    pub(crate) fn position(&self, name: &[u8], file_size: u64) -> u64 {
         let mut hasher = self.0.clone();
         write_lowercase(&mut hasher, name);
         hasher.finish().checked_rem(file_size).unwrap_or(0)

@@ -22,7 +22,7 @@ use crate::watched::Watched;
 use entry::Layout;
 use table::{Line, Table};
 
-pub(crate) use entry::Entry;
+pub(crate) use entry::{DecoyKey, Entry};
 pub use scan::{PwScan, ScannedAccount};
 
 /// The settings of the module.
