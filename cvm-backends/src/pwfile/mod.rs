@@ -23,6 +23,7 @@ use entry::Layout;
 use table::{Line, Table};
 
 pub(crate) use entry::{DecoyKey, Entry};
+pub(crate) use scan::{OwnedLine, scan};
 pub use scan::{PwScan, ScannedAccount};
 
 /// The settings of the module.

@@ -17,7 +17,6 @@ use super::needle::Needle;
 use crate::Notices;
 use crate::judge::Judge;
 use crate::notices::Once;
-use crate::password::Comparison;
 use crate::stamp::{self, GRACE, Stamp, TICK};
 
 /// How much is read at a time: small enough to stay in the processor's cache.
@@ -34,7 +33,7 @@ pub struct PwScan {
 }
 
 /// A copy of a line, which holds a stored password.
-type OwnedLine = Zeroizing<Vec<u8>>;
+pub(crate) type OwnedLine = Zeroizing<Vec<u8>>;
 
 /// A copy of an account's line, and of the one that stands in for it if nothing matches its password.
 #[derive(Debug)]
@@ -50,26 +49,31 @@ impl PwScan {
         let judge = Judge::new(options.comparison, notices.clone());
         Self { options, judge, notices, unreadable: Once::default() }
     }
+}
 
-    /// Reads the file until it is whole, for a little longer than it may be in the writing.
-    fn scan<'n>(&self, name: &'n [u8]) -> io::Result<Scan<'n>> {
-        let give_up = Instant::now() + GRACE + TICK;
-        let mut before = None;
-        loop {
-            let (mut file, stamp) = stamp::open(&self.options.path)?;
-            let mut scan = Scan::new(name, self.options.comparison, stamp.size);
-            scan.read(&mut file, CHUNK)?;
-            // What changed within the clock's tick may have changed once more: a second pass tells.
-            let is_settled = before == Some(stamp) || stamp.is_older_than(TICK);
-            if is_settled && scan.is_whole(stamp, &file)? {
-                return Ok(scan);
-            }
-            if Instant::now() >= give_up {
-                return Err(io::Error::other("the file is being written"));
-            }
-            before = Some(stamp);
-            thread::sleep(TICK);
+/// Reads a file until it is whole, for a little longer than it may be in the writing: finds the line of an account, and
+/// one that stands in for it, whose entry is usable.
+pub(crate) fn scan(
+    open: impl Fn() -> io::Result<(File, Stamp)>,
+    name: &[u8],
+    is_usable: impl Fn(&Entry<'_>) -> bool,
+) -> io::Result<(Option<OwnedLine>, Option<OwnedLine>)> {
+    let give_up = Instant::now() + GRACE + TICK;
+    let mut before = None;
+    loop {
+        let (mut file, stamp) = open()?;
+        let mut scan = Scan::new(name, &is_usable, stamp.size);
+        scan.read(&mut file, CHUNK)?;
+        // What changed within the clock's tick may have changed once more: a second pass tells.
+        let is_settled = before == Some(stamp) || stamp.is_older_than(TICK);
+        if is_settled && scan.is_whole(stamp, &file)? {
+            return Ok(scan.into_lines());
         }
+        if Instant::now() >= give_up {
+            return Err(io::Error::other("the file is being written"));
+        }
+        before = Some(stamp);
+        thread::sleep(TICK);
     }
 }
 
@@ -77,11 +81,13 @@ impl Module for PwScan {
     type Account = ScannedAccount;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<ScannedAccount>, Temporary> {
-        let scan = self.scan(request.account().unwrap_or_default()).map_err(|error| {
-            self.unreadable.give(&self.notices, format_args!("{}: {error}", self.options.path.display()));
+        let Options { path, comparison } = &self.options;
+        let is_usable = |entry: &Entry<'_>| entry.is_usable(*comparison);
+        let found = scan(|| stamp::open(path), request.account().unwrap_or_default(), is_usable);
+        let (found, decoy) = found.map_err(|error| {
+            self.unreadable.give(&self.notices, format_args!("{}: {error}", path.display()));
             Temporary::IO
         })?;
-        let (found, decoy) = scan.into_lines();
         // An entry without a password is no account, as in the index.
         Ok(match found.filter(|line| Entry::parse(line).is_some_and(|entry| !entry.password.is_empty())) {
             Some(line) => Lookup::Known(ScannedAccount { line, decoy }),
@@ -119,9 +125,9 @@ impl ScannedAccount {
 }
 
 /// What a pass over the file looks for.
-pub(super) struct Scan<'n> {
+pub(super) struct Scan<'n, U> {
     name: &'n [u8],
-    comparison: Comparison,
+    is_usable: U,
     size: u64,
     /// The bytes that were read, and whether the last of them is a newline.
     read: u64,
@@ -135,11 +141,11 @@ pub(super) struct Scan<'n> {
     tries: usize,
 }
 
-impl<'n> Scan<'n> {
-    pub(super) fn new(name: &'n [u8], comparison: Comparison, size: u64) -> Self {
+impl<'n, U: Fn(&Entry<'_>) -> bool> Scan<'n, U> {
+    pub(super) fn new(name: &'n [u8], is_usable: U, size: u64) -> Self {
         Self {
             name,
-            comparison,
+            is_usable,
             size,
             read: 0,
             ends_in_newline: false,
@@ -224,7 +230,7 @@ impl<'n> Scan<'n> {
 
     /// Finds the first usable entry, whose password is the key, then the decoy, a few lines behind its position.
     fn look_for_decoy(&mut self, line: &[u8], position: u64) {
-        let usable = Entry::parse(line).filter(|entry| entry.is_usable(self.comparison));
+        let usable = Entry::parse(line).filter(&self.is_usable);
         if self.first_usable.is_none() {
             let Some(entry) = usable else {
                 return;

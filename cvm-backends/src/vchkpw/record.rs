@@ -1,8 +1,8 @@
 //! Lines of `vpasswd`, in the file of that name and, from the first colon on, in `vpasswd.cdb`.
 
+use super::service::Flags;
 use crate::password::Comparison;
 use crate::pwfile::Entry;
-use crate::vchkpw::service::Flags;
 
 /// What a line says of an account.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ impl<'l> Record<'l> {
     }
 
     /// Takes an account of passwd(5), whose shell is the quota and what follows it.
-    fn of(entry: &Entry<'l>) -> Option<Self> {
+    pub(super) fn of(entry: &Entry<'l>) -> Option<Self> {
         let quota = entry.shell.iter().position(|&byte| byte == b':');
         let clear_text = quota.and_then(|end| entry.shell.get(end + 1..)).filter(|text| !text.is_empty());
         let record = Self {

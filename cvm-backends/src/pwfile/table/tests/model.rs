@@ -58,7 +58,7 @@ proptest! {
         let hash = "./17m29LFAflg";
         let file = lines.join("\n").replace(":x:", &format!(":{hash}:"));
         let table = of_kind(&file, comparison);
-        let mut pass = Scan::new(name.as_bytes(), comparison, file.len() as u64);
+        let mut pass = Scan::new(name.as_bytes(), |entry: &Entry<'_>| entry.is_usable(comparison), file.len() as u64);
         pass.read(file.as_bytes(), chunk).unwrap();
         let (found, decoy) = pass.into_lines();
         let text = |line: Option<Zeroizing<Vec<u8>>>| line.map(|line| String::from_utf8(line.to_vec()).unwrap());
