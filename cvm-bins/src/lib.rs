@@ -23,3 +23,4 @@ pub mod qmail;
 pub mod quickstart;
 pub mod testclient;
 pub mod unix;
+pub mod vchkpw;
