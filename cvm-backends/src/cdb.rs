@@ -5,6 +5,7 @@
 //! The crates `cdb` and `cdb2` map or buffer the file, hence this reader.
 
 mod decoy;
+mod spare;
 
 use std::fs::File;
 use std::io;
@@ -50,6 +51,8 @@ pub(crate) struct Cdb {
     header: Box<[u8; HEADER]>,
     /// The value under the empty key, once it was asked for.
     of_empty_key: OnceLock<Option<Zeroizing<Vec<u8>>>>,
+    /// What stands in for a key for which no decoy was found, once it was needed.
+    spare: OnceLock<Option<Zeroizing<Vec<u8>>>>,
 }
 
 /// What a step of a search makes of a file that is no table.
@@ -73,7 +76,7 @@ impl Cdb {
     fn new(file: File, stamp: Stamp) -> io::Result<Self> {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
-        Ok(Self { file, stamp, header, of_empty_key: OnceLock::new() })
+        Ok(Self { file, stamp, header, of_empty_key: OnceLock::new(), spare: OnceLock::new() })
     }
 
     /// Returns the value that was stored first under this key.

@@ -8,6 +8,9 @@ use crate::cdb::Cdb;
 use crate::pwfile::{self, Entry, OwnedLine};
 use crate::stamp;
 
+/// A name for lines of a table that stand in for others.
+const NOBODY: &[u8] = b"nobody";
+
 /// What a search for an account found.
 pub(super) struct Lines {
     pub(super) account: Option<OwnedLine>,
@@ -21,7 +24,10 @@ impl Lines {
     pub(super) fn of_table(table: &Cdb, user: &[u8]) -> io::Result<Self> {
         let line = |name: &[u8], data: &[u8]| OwnedLine::new([name, b":", data].concat());
         let account = table.search(user)?.map(|data| line(user, &data));
-        let decoy = table.decoy(user, |name, data| Some(line(name, data)).filter(|line| is_usable(line)))?;
+        if account.is_none() {
+            table.read_in_vain();
+        }
+        let decoy = table.decoy_or_spare(user, |data| is_usable(&line(NOBODY, data)))?.map(|data| line(NOBODY, &data));
         table.check()?;
         if account.as_ref().is_some_and(|line| Record::parse(line).is_none()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a user is there without a line of vpasswd"));
