@@ -25,6 +25,21 @@ pub fn cdb(data: &[u8]) {
     }
 }
 
+/// An account, a domain, and what is taken for a line of vpopmail, for limits and for a whole table: two bytes are the
+/// lengths of the former, which follow them.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn vchkpw(data: &[u8]) {
+    let Some((&[account, domain], rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let (account, rest) = rest.split_at(rest.len().min(account.into()));
+    let (domain, rest) = rest.split_at(rest.len().min(domain.into()));
+    crate::vchkpw::check(account, domain, rest);
+}
+
 /// A stored password and one that is compared with it: the first byte is the length of the latter, which follows.
 ///
 /// What is costly is recognised, but not computed.
@@ -70,5 +85,8 @@ mod tests {
             super::stored(format!("\0{stored}").as_bytes());
         }
         super::stored(b"");
+        super::vchkpw(b"\x0d\0Joe@a.Examplejoe:{CRYPT}./17m29LFAflg:1:8192:Joe:/v/joe:NOQUOTA:clear");
+        super::vchkpw(b"\x03\x09joea.example# ours\ndisable_pop: 1\n");
+        super::vchkpw(b"\x03");
     }
 }

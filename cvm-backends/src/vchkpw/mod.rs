@@ -8,6 +8,8 @@
 //! What needs the tables only is answered in an event loop, if the folders are on local file systems; the text, and
 //! limits that have just been written, are left to whoever can wait.
 
+#[cfg(any(test, feature = "testing"))]
+mod check;
 mod domain;
 mod limits;
 mod lines;
@@ -37,6 +39,8 @@ use login::Login;
 use record::Record;
 use service::Flags;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use check::check;
 pub use login::is_domain;
 pub use service::Service;
 
