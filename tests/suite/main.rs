@@ -27,3 +27,5 @@ mod sockets;
 mod udp_client;
 mod unix;
 mod usage;
+mod vchkpw;
+mod vchkpw_files;

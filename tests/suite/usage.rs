@@ -8,7 +8,7 @@ use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 
 /// A program, and what its help must mention.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     ("cvm-unix", &["cvm-local:PATH", "shadow", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT", "CVM_SOCKET_MODE"]),
     (
         "cvm-pwfile",
@@ -36,6 +36,18 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("cvm-v1testclient", &["MODULE ACCOUNT DOMAIN [CREDENTIAL]...", "CVM_CLIENT_TIMEOUT"]),
+    (
+        "cvm-vchkpw",
+        &[
+            "cvm-local:PATH",
+            "cvm-udp:HOST:PORT",
+            "QMAIL_ROOT",
+            "VPOPMAIL_ROOT",
+            "VPOPMAIL_DOMAIN",
+            "SERVICE",
+            "CVM_LOOKUP_SECRET",
+        ],
+    ),
     ("cvm-quickstart", &[]),
 ];
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cvm_core::answer::Patience;
 
@@ -73,12 +73,12 @@ impl Domains {
         Ok(self.default.get()?.map(|domain| domain.to_vec()).unwrap_or_default())
     }
 
-    /// Returns what stands for a domain where there is none.
+    /// Returns what stands for a domain where there is none: its users are those of the folder's owner.
     fn none(&self, files: &Files, patience: Patience) -> Result<Option<Domain>, Halt> {
         files.places.allow(&self.root, patience)?;
         let folder = self.root.join("users");
-        match std::fs::metadata(&folder) {
-            Ok(owner) => Ok(Some(Domain { name: Vec::new(), uid: owner.uid(), gid: owner.gid(), folder })),
+        match owner_of_users(&folder) {
+            Ok((uid, gid)) => Ok(Some(Domain { name: Vec::new(), uid, gid, folder })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => files.readable(&folder, Err(error)),
         }
@@ -99,6 +99,16 @@ impl Domain {
     fn of(assigned: Assigned) -> Self {
         Self { name: assigned.name, uid: assigned.uid, gid: assigned.gid, folder: assigned.home }
     }
+}
+
+/// Returns the owner of a folder with accounts. Nobody becomes root because of who made a folder.
+fn owner_of_users(folder: &Path) -> io::Result<(u32, u32)> {
+    std::fs::metadata(folder.join("vpasswd"))?;
+    let owner = std::fs::metadata(folder)?;
+    if owner.uid() == 0 {
+        return Err(io::Error::other("users without a domain have a folder that belongs to root"));
+    }
+    Ok((owner.uid(), owner.gid()))
 }
 
 fn first_line(text: &[u8]) -> Vec<u8> {
