@@ -304,6 +304,31 @@ fn lookup_mode_tells_who_is_there() {
 }
 
 #[test]
+fn recipients_are_left_to_it_by_cvm_qmail() {
+    let host = Host::new(&[&line("joe")]);
+    fs::create_dir(host.0.path("control")).expect("a folder");
+    host.0.write("control/me", "host.example\n");
+    host.0.write("control/virtualdomains", "a.example:a.example\n");
+    host.0.write("vpopmail/domains/a.example/.qmail-default", "| /vpopmail/bin/vdelivermail '' bounce-no-mailbox\n");
+    host.0.write("vpopmail/domains/a.example/.qmail-list", "&joe@a.example\n");
+    let (root, secret) = (host.0.path(""), ("CVM_LOOKUP_SECRET", "sesame"));
+    let settings = [("QMAIL_ROOT", root.as_str()), ("CVM_QMAIL_LOOKASIDE", "/vpopmail/bin/vdelivermail"), secret];
+    let (qmail, ours) = (Station::start_module(Make::Ours, "cvm-qmail", &settings), host.station(&[secret]));
+    let list = format!("{},{}", qmail.module(Mode::Udp), ours.module(Mode::Udp));
+    for (recipient, status, shown) in [
+        ("joe@a.example", 0, "/v/joe/Maildir/"),
+        ("list@a.example", 0, "vpopmail/domains/a.example\n"),
+        ("ben@a.example", 100, "out of scope:     0"),
+        ("joe@d.example", 100, "out of scope:     1"),
+    ] {
+        let client = Make::Ours.program("cvm-testclient");
+        let finished = process::run(&mut process::command(&client, &[&list, recipient, ""], &[secret]), b"");
+        assert_eq!(finished.end, End::Exit(status), "{recipient}: {finished:?}");
+        assert!(finished.output().contains(shown), "{recipient}: {finished:?}");
+    }
+}
+
+#[test]
 fn settings_that_are_wrong_are_code_6() {
     for (name, value) in [("SERVICE", "ftp"), ("SERVICE", "pop imap"), ("VPOPMAIL_DOMAIN", "a b")] {
         let settings = [("VPOPMAIL_ROOT", "/nowhere"), (name, value)];

@@ -9,6 +9,10 @@ use super::{Cdb, DATA_MAX, HEADER, SLOT, damaged};
 /// How many records are tried. Beyond that a table has none to speak of.
 const RECORDS_MAX: usize = 4096;
 
+/// Where the first record is.
+#[expect(clippy::cast_possible_truncation, reason = "the header is small")]
+const FIRST: u32 = HEADER as u32;
+
 impl Cdb {
     /// Returns the value of a record that fits, as [`decoy`](Self::decoy) chooses it; if it finds none among the few
     /// that it tries, the first of the table, which is sought once. All calls have to want the same.
@@ -37,12 +41,12 @@ impl Cdb {
 
     /// Reads a record and forgets it, so that a search without a hit takes as long as one with a hit.
     pub(crate) fn read_in_vain(&self) {
-        let _ = self.record_at(HEADER as u32, |length| length <= DATA_MAX);
+        let _ = self.record_at(FIRST, |length| length <= DATA_MAX);
     }
 
     /// Returns the first value that fits, in the order of the file.
     fn first(&self, fits: impl Fn(&[u8]) -> bool) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let (end, mut position) = (self.end_of_records()?, HEADER as u32);
+        let (end, mut position) = (self.end_of_records()?, FIRST);
         for _ in 0..RECORDS_MAX {
             if position >= end {
                 break;
