@@ -1,8 +1,13 @@
 //! Notices: sentences for the administrator.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Of how many files something is said.
+const PATHS_MAX: usize = 128;
 
 /// Where a module says what its administrator should know: one line each, without a line end.
 ///
@@ -38,5 +43,38 @@ impl Once {
         if !self.0.swap(true, Ordering::Relaxed) {
             notices.give(text);
         }
+    }
+}
+
+/// Something that is said once of each file.
+#[derive(Debug, Default)]
+pub(crate) struct OncePerFile(Mutex<HashSet<PathBuf>>);
+
+impl OncePerFile {
+    pub(crate) fn give(&self, notices: &Notices, path: &Path, text: fmt::Arguments<'_>) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() < PATHS_MAX && said.insert(path.to_owned()) {
+            notices.give(format_args!("{}: {text}", path.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Said;
+
+    #[test]
+    fn of_each_file_something_is_said_once() {
+        let (notices, said) = Said::new();
+        let once = OncePerFile::default();
+        for path in ["/a", "/b", "/a", "/b"] {
+            once.give(&notices, Path::new(path), format_args!("it is away"));
+        }
+        assert_eq!(said.take(), ["/a: it is away", "/b: it is away"]);
+        for number in 0..2 * PATHS_MAX {
+            once.give(&notices, &PathBuf::from(number.to_string()), format_args!("it is away"));
+        }
+        assert_eq!(said.take().len(), PATHS_MAX - 2);
     }
 }

@@ -96,13 +96,25 @@ pub(crate) fn has_stood(path: &Path) -> bool {
 
 /// Opens a file; neither a pipe nor a device makes it wait.
 pub(crate) fn open_any(path: &Path) -> io::Result<File> {
-    let nonblock = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
-    OpenOptions::new().read(true).custom_flags(nonblock).open(path)
+    open_with(path, OFlags::empty())
+}
+
+fn open_with(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NONBLOCK | flags).bits()).unwrap_or(0);
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Opens a regular file and takes its stamp; anything else might block or never end.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Stamp)> {
-    let file = open_any(path)?;
+    stamped(open_any(path)?)
+}
+
+/// The same for a file in the folder of somebody whom a symbolic link to another file is not allowed to.
+pub(crate) fn open_unlinked(path: &Path) -> io::Result<(File, Stamp)> {
+    stamped(open_with(path, OFlags::NOFOLLOW)?)
+}
+
+fn stamped(file: File) -> io::Result<(File, Stamp)> {
     let metadata = file.metadata()?;
     if metadata.is_file() { Ok((file, Stamp::of(&metadata))) } else { Err(io::Error::other("not a regular file")) }
 }

@@ -25,4 +25,5 @@ pub mod quickstart;
 pub mod sasltest;
 pub mod testclient;
 pub mod unix;
+pub mod vchkpw;
 pub mod vmailmgr;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 
 use cvm_backends::Notices;
 use cvm_backends::qmail::{HostOptions, Options, Permissions, Qmail, Rules};
@@ -57,12 +58,17 @@ fn options() -> Result<Options, SettingError> {
     })
 }
 
+/// Returns the folder of qmail's files.
+pub(crate) fn root() -> PathBuf {
+    OsString::from_vec(environment::filled(ROOT.0).unwrap_or_else(|| b"/var/qmail".to_vec())).into()
+}
+
 /// Reads the settings of a qmail host, which every module of one has.
 pub(crate) fn host() -> Result<HostOptions, SettingError> {
     let is_strict = environment::parsed("CVM_QMAIL_STRICT", "1, or nothing", |value| (value == b"1").then_some(()))?;
     let missing_domain = environment::bytes("CVM_QMAIL_MISSINGDOMAIN");
     Ok(HostOptions {
-        root: OsString::from_vec(environment::filled("QMAIL_ROOT").unwrap_or_else(|| b"/var/qmail".to_vec())).into(),
+        root: root(),
         rules: if is_strict.is_some() { Rules::Qmail } else { Rules::Original },
         assume_local: environment::bytes("CVM_QMAIL_ASSUME_LOCAL").is_some(),
         missing_domain: missing_domain.map(|name| if name.is_empty() { b"localhost".to_vec() } else { name }),

@@ -31,6 +31,8 @@ mod stuck_reader;
 mod udp_client;
 mod unix;
 mod usage;
+mod vchkpw;
+mod vchkpw_files;
 mod vmailmgr;
 mod vmailmgr_convert;
 mod vmailmgr_trees;

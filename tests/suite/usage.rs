@@ -49,6 +49,18 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "CVM_CLIENT_TIMEOUT",
         ],
     ),
+    (
+        "cvm-vchkpw",
+        &[
+            "cvm-local:PATH",
+            "cvm-udp:HOST:PORT",
+            "QMAIL_ROOT",
+            "VPOPMAIL_ROOT",
+            "VPOPMAIL_DOMAIN",
+            "SERVICE",
+            "CVM_LOOKUP_SECRET",
+        ],
+    ),
     ("cvm-quickstart", &[]),
     (
         "cvm-vmailmgr",

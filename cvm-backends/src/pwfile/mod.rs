@@ -21,10 +21,12 @@ use crate::Notices;
 use crate::judge::Judge;
 use crate::password::Comparison;
 use crate::watched::{Due, Watched};
-use entry::{Entry, Layout};
+use entry::Layout;
 use table::{Found, Line, Table};
 
-pub(crate) use entry::DecoyKey;
+pub(crate) use entry::{DecoyKey, Entry};
+pub(crate) use pass::OwnedLine;
+pub(crate) use scan::scan;
 pub use scan::{PwScan, ScannedAccount};
 
 /// The settings of the module.

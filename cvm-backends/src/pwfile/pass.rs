@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 use super::entry::{DECOY_LINES, DecoyKey, Entry};
 use super::needle::Needle;
-use crate::password::Comparison;
 
 /// How much is read at a time: small enough to stay in the processor's cache.
 pub(super) const CHUNK: usize = 128 * 1024;
@@ -24,13 +23,16 @@ const DECOY_CHUNK: usize = 4096;
 const STACK_SIZE: usize = 128 * 1024;
 
 /// A copy of a line, which holds a stored password.
-pub(super) type OwnedLine = Zeroizing<Vec<u8>>;
+pub(crate) type OwnedLine = Zeroizing<Vec<u8>>;
+
+/// Tells whether an account can be authenticated against an entry.
+pub(crate) type IsUsable<'f> = dyn Fn(&Entry<'_>) -> bool + Sync + 'f;
 
 /// What a pass looks for.
 #[derive(Clone, Copy)]
 pub(super) struct Pass<'n> {
     pub(super) name: &'n [u8],
-    pub(super) comparison: Comparison,
+    pub(super) is_usable: &'n IsUsable<'n>,
     /// The size that the file should have.
     pub(super) size: u64,
 }
@@ -150,7 +152,7 @@ impl Pass<'_> {
     }
 
     fn is_usable(&self, line: &[u8]) -> bool {
-        Entry::parse(line).is_some_and(|entry| entry.is_usable(self.comparison))
+        Entry::parse(line).is_some_and(|entry| (self.is_usable)(&entry))
     }
 }
 

@@ -10,7 +10,7 @@ use cvm_core::wire::{FactWriter, Request};
 
 use super::Options;
 use super::entry::Entry;
-use super::pass::{CHUNK, Found, OwnedLine, Pass};
+use super::pass::{CHUNK, Found, IsUsable, OwnedLine, Pass};
 use crate::Notices;
 use crate::judge::Judge;
 use crate::notices::Once;
@@ -43,26 +43,30 @@ impl PwScan {
         let judge = Judge::new(options.comparison, notices.clone());
         Self { options, judge, notices, unreadable: Once::default() }
     }
+}
 
-    /// Reads the file until it is whole, for a little longer than it may be in the writing.
-    fn scan(&self, name: &[u8]) -> io::Result<Found> {
-        let give_up = Instant::now() + GRACE + TICK;
-        let mut before = None;
-        loop {
-            let (file, stamp) = stamp::open(&self.options.path)?;
-            let pass = Pass { name, comparison: self.options.comparison, size: stamp.size };
-            let found = pass.over(&file, parts(stamp.size), CHUNK)?;
-            // What changed within the clock's tick may have changed once more: a second pass tells.
-            let is_settled = before == Some(stamp) || stamp.is_older_than(TICK);
-            if is_settled && is_whole(&found, stamp, &file)? {
-                return Ok(found);
-            }
-            if Instant::now() >= give_up {
-                return Err(io::Error::other("the file is being written"));
-            }
-            before = Some(stamp);
-            thread::sleep(TICK);
+/// Reads a file until it is whole, for a little longer than it may be in the writing: finds the line of an account, and
+/// one that stands in for it, whose entry is usable.
+pub(crate) fn scan(
+    open: impl Fn() -> io::Result<(File, Stamp)>,
+    name: &[u8],
+    is_usable: &IsUsable<'_>,
+) -> io::Result<(Option<OwnedLine>, Option<OwnedLine>)> {
+    let give_up = Instant::now() + GRACE + TICK;
+    let mut before = None;
+    loop {
+        let (file, stamp) = open()?;
+        let found = Pass { name, is_usable, size: stamp.size }.over(&file, parts(stamp.size), CHUNK)?;
+        // What changed within the clock's tick may have changed once more: a second pass tells.
+        let is_settled = before == Some(stamp) || stamp.is_older_than(TICK);
+        if is_settled && is_whole(&found, stamp, &file)? {
+            return Ok((found.account, found.decoy));
         }
+        if Instant::now() >= give_up {
+            return Err(io::Error::other("the file is being written"));
+        }
+        before = Some(stamp);
+        thread::sleep(TICK);
     }
 }
 
@@ -84,11 +88,13 @@ impl Module for PwScan {
     type Account = ScannedAccount;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<ScannedAccount>, Temporary> {
-        let found = self.scan(request.account().unwrap_or_default()).map_err(|error| {
-            self.unreadable.give(&self.notices, format_args!("{}: {error}", self.options.path.display()));
+        let Options { path, comparison } = &self.options;
+        let is_usable = |entry: &Entry<'_>| entry.is_usable(*comparison);
+        let found = scan(|| stamp::open(path), request.account().unwrap_or_default(), &is_usable);
+        let (account, decoy) = found.map_err(|error| {
+            self.unreadable.give(&self.notices, format_args!("{}: {error}", path.display()));
             Temporary::IO
         })?;
-        let Found { account, decoy, .. } = found;
         // An entry without a password is no account, as in the index.
         Ok(match account.filter(|line| Entry::parse(line).is_some_and(|entry| !entry.password.is_empty())) {
             Some(line) => Lookup::Known(ScannedAccount { line, decoy }),

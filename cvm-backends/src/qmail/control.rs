@@ -10,7 +10,7 @@ use crate::Notices;
 use crate::watched::Watched;
 
 /// A control file and what it says; one that is missing says nothing.
-pub(super) struct Control<T>(Watched<T>);
+pub(crate) struct Control<T>(Watched<T>);
 
 /// Domains in lower case.
 pub(super) type Domains = HashSet<Vec<u8>>;
@@ -19,27 +19,27 @@ pub(super) type Domains = HashSet<Vec<u8>>;
 pub(super) type Prepends = HashMap<Vec<u8>, Vec<u8>>;
 
 impl<T: Send + Sync + 'static> Control<T> {
-    pub(super) fn open(path: PathBuf, notices: Notices, parse: impl Fn(&[u8]) -> T + Send + Sync + 'static) -> Self {
+    pub(crate) fn open(path: PathBuf, notices: Notices, parse: impl Fn(&[u8]) -> T + Send + Sync + 'static) -> Self {
         Self(Watched::open_optional(path, notices, move |bytes| Ok(parse(&bytes))))
     }
 
     /// Looks whether the file has changed, with one `stat`.
-    pub(super) fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         self.0.refresh();
     }
 
     /// Reads the file again, changed or not.
-    pub(super) fn reload(&self) {
+    pub(crate) fn reload(&self) {
         self.0.reload();
     }
 
     /// Tells whether [`get`](Self::get) has to read the file, or to wait for somebody who does.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         self.0.is_due()
     }
 
     /// Returns what the file says, `None` if there is no such file.
-    pub(super) fn get(&self) -> io::Result<Option<Arc<T>>> {
+    pub(crate) fn get(&self) -> io::Result<Option<Arc<T>>> {
         match self.0.version() {
             Ok(version) => Ok(Some(version)),
             Err(io::ErrorKind::NotFound) => Ok(None),

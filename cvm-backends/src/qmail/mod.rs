@@ -39,9 +39,11 @@ use crate::Notices;
 use crate::notices::Once;
 use dotfile::{Access, Instructions};
 
+pub(crate) use control::Control;
 pub use host::HostOptions;
 pub(crate) use host::{Host, Resident};
-pub(crate) use users::Assigned;
+pub(crate) use places::Places;
+pub(crate) use users::{Assigned, Search, Users};
 
 /// The settings.
 #[derive(Clone, Debug)]

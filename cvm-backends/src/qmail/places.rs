@@ -37,7 +37,7 @@ const KNOWN_MAX: usize = 4096;
 
 /// What is known of folders. A folder is local if it and everything mounted below it is; where a symbolic link in
 /// the folder leads is not looked at.
-pub(super) struct Places {
+pub(crate) struct Places {
     known: RwLock<HashMap<PathBuf, Place>>,
     start: Instant,
     /// Milliseconds from the start to the last round.
@@ -54,7 +54,7 @@ struct Place {
 }
 
 impl Places {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             known: RwLock::default(),
             start: Instant::now(),
@@ -64,13 +64,13 @@ impl Places {
     }
 
     /// Takes the time, once a round.
-    pub(super) fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.now.store(now, Ordering::Relaxed);
     }
 
     /// Lets those pass who can wait; others only if the folder is known to be local.
-    pub(super) fn allow(&self, folder: &Path, patience: Patience) -> Result<(), Halt> {
+    pub(crate) fn allow(&self, folder: &Path, patience: Patience) -> Result<(), Halt> {
         let now = self.now.load(Ordering::Relaxed);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         match (patience, known.get(folder)) {

@@ -22,7 +22,7 @@ const NAME_MAX: usize = 32;
 const ALIAS: &[u8] = b"alias";
 
 /// The tables of assignments.
-pub(super) struct Users {
+pub(crate) struct Users {
     folder: PathBuf,
     /// `users/cdb` and, where that is missing, `users/assign.cdb`, as s/qmail calls it.
     tables: [WatchedCdb; 2],
@@ -43,14 +43,14 @@ pub(crate) struct Assigned {
 }
 
 impl Users {
-    pub(super) fn open(root: &Path) -> Self {
+    pub(crate) fn open(root: &Path) -> Self {
         let folder = root.join("users");
         let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name)));
         Self { folder, tables }
     }
 
     /// Looks at the first table, and beyond it where it is missing.
-    pub(super) fn refresh(&self) {
+    pub(crate) fn refresh(&self) {
         for table in &self.tables {
             table.refresh();
             if !matches!(table.get(), Ok(None)) {
@@ -70,6 +70,14 @@ impl Users {
         Ok(found)
     }
 
+    /// Finds whom all local parts that begin so are assigned to, by the table alone: without one that is an error.
+    pub(crate) fn find_beginning(&self, beginning: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+        let table = self.table(search)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let found = in_table(Some(&table), &[b"!", beginning].concat(), b"")?;
+        table.check()?;
+        Ok(found)
+    }
+
     fn table(&self, search: &Search<'_>) -> Result<Option<Arc<Cdb>>, Halt> {
         for table in &self.tables {
             if let Some(table) = table.get()? {
@@ -82,10 +90,10 @@ impl Users {
 }
 
 /// How to search.
-pub(super) struct Search<'a> {
-    pub(super) rules: Rules,
-    pub(super) patience: Patience,
-    pub(super) places: &'a Places,
+pub(crate) struct Search<'a> {
+    pub(crate) rules: Rules,
+    pub(crate) patience: Patience,
+    pub(crate) places: &'a Places,
 }
 
 /// Tries the local part whole, then cut at each dash from the right, each in the table before the system's users; at

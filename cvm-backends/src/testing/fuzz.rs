@@ -25,6 +25,21 @@ pub fn cdb(data: &[u8]) {
     }
 }
 
+/// An account, a domain, and what is taken for a line of vpopmail, for limits and for a whole table: two bytes are the
+/// lengths of the former, which follow them.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn vchkpw(data: &[u8]) {
+    let Some((&[account, domain], rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let (account, rest) = rest.split_at(rest.len().min(account.into()));
+    let (domain, rest) = rest.split_at(rest.len().min(domain.into()));
+    crate::vchkpw::check(account, domain, rest);
+}
+
 /// A record of vmailmgr's table, or a whole table, a key and a new password: two bytes are the lengths of the latter,
 /// which follow them.
 ///
@@ -86,6 +101,9 @@ mod tests {
             super::stored(format!("\0{stored}").as_bytes());
         }
         super::stored(b"");
+        super::vchkpw(b"\x0d\0Joe@a.Examplejoe:{CRYPT}./17m29LFAflg:1:8192:Joe:/v/joe:NOQUOTA:clear");
+        super::vchkpw(b"\x03\x09joea.example# ours\ndisable_pop: 1\n");
+        super::vchkpw(b"\x03");
         super::vmailmgr(b"\x03\x03joenew\x02\x08\x01\0$0$old\0./joe\0\0\0-\0-\0-\0-\x000\0-\0");
         super::vmailmgr(b"\x03\x03joenew:old:./joe");
         super::vmailmgr(b"\x03");

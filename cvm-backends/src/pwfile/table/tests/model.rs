@@ -71,7 +71,8 @@ proptest! {
         let hash = "./17m29LFAflg";
         let file = lines.join("\n").replace(":x:", &format!(":{hash}:"));
         let table = of_kind(&file, comparison);
-        let pass = Pass { name: name.as_bytes(), comparison, size: file.len() as u64 };
+        let is_usable = |entry: &Entry<'_>| entry.is_usable(comparison);
+        let pass = Pass { name: name.as_bytes(), is_usable: &is_usable, size: file.len() as u64 };
         let found = pass.over(&Bytes(file.as_bytes()), parts, chunk).unwrap();
         prop_assert_eq!((found.size, found.ends_in_newline), (file.len() as u64, file.ends_with('\n')));
         let text = |line: Option<Zeroizing<Vec<u8>>>| line.map(|line| String::from_utf8(line.to_vec()).unwrap());
