@@ -64,6 +64,17 @@ fn a_module_reads_the_request_and_its_response_counts() {
     assert_eq!(script.wrote("request"), request(b"").bytes());
 }
 
+/// Cargo gives its tests a variable with their folder.
+#[test]
+fn a_variable_that_is_hidden_is_not_in_the_environment_of_the_command() {
+    let script = Script::new(&format!("cat >request; echo \"${{CARGO_MANIFEST_DIR-unset}}\" >variable; {SUCCESS}"));
+    assert_eq!(script.code(), Code::SUCCESS);
+    assert_eq!(script.wrote("variable"), format!("{}\n", env!("CARGO_MANIFEST_DIR")).into_bytes());
+    let list = modules(script.path.display().to_string());
+    let reply = Client::new(TIMEOUT).hiding("CARGO_MANIFEST_DIR").ask(&list, &request(b"")).unwrap();
+    assert_eq!((reply.code, script.wrote("variable")), (Code::SUCCESS, b"unset\n".to_vec()));
+}
+
 #[test]
 fn the_exit_status_is_the_code() {
     assert_eq!(Script::new(r"cat >request; printf '\000\000\000'; exit 100").code(), Code::REJECTED);
