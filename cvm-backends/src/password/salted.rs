@@ -6,6 +6,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
 use super::form::{Load, number};
+use crate::hex;
 
 /// The longest salt.
 const SALT_MAX: usize = 64;
@@ -83,7 +84,7 @@ impl<'s> Pbkdf2<'s> {
         let (rounds, digest) = rest.split_once('$')?;
         let rounds = number(rounds).filter(|&rounds| rounds > 0)?;
         let is_salt = (1..=SALT_MAX).contains(&salt.len());
-        Some(Self { salt, rounds, digest: hex(digest)? }).filter(|_| is_salt)
+        Some(Self { salt, rounds, digest: hex::decode(digest.as_bytes())? }).filter(|_| is_salt)
     }
 
     pub(super) fn load(&self) -> Load {
@@ -99,16 +100,4 @@ impl<'s> Pbkdf2<'s> {
         pbkdf2::pbkdf2_hmac::<Sha1>(password.expose(), self.salt.as_bytes(), self.rounds, &mut computed);
         SecretRef::new(&computed).equals(&self.digest)
     }
-}
-
-/// Reads 40 hexadecimal digits of either case.
-fn hex(text: &str) -> Option<[u8; 20]> {
-    let mut bytes = [0; 20];
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    (pairs.len() == bytes.len() && rest.is_empty()).then_some(())?;
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
 }
