@@ -3,6 +3,7 @@
 
 mod access_log;
 mod become_user;
+mod caller;
 mod runtime;
 mod sockets;
 mod stop;
@@ -15,11 +16,13 @@ pub mod program;
 pub mod serving;
 pub mod start;
 
+pub mod authuser;
 pub mod benchclient;
 pub mod chain;
 pub mod checkpassword;
 pub mod pwfile;
 pub mod qmail;
+pub mod qmail_authuser;
 pub mod quickstart;
 pub mod testclient;
 pub mod unix;

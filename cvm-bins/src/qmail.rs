@@ -1,8 +1,5 @@
 //! `cvm-qmail`: the addresses of a qmail host.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-
 use cvm_backends::Notices;
 use cvm_backends::qmail::{Options, Permissions, Qmail, Rules};
 
@@ -39,7 +36,7 @@ fn options() -> Result<Options, SettingError> {
     let is_strict = environment::parsed("CVM_QMAIL_STRICT", "1, or nothing", |value| (value == b"1").then_some(()))?;
     let missing_domain = environment::bytes("CVM_QMAIL_MISSINGDOMAIN");
     Ok(Options {
-        root: OsString::from_vec(environment::filled("QMAIL_ROOT").unwrap_or_else(|| b"/var/qmail".to_vec())).into(),
+        root: environment::qmail_root(),
         rules: if is_strict.is_some() { Rules::Qmail } else { Rules::Original },
         assume_local: environment::bytes("CVM_QMAIL_ASSUME_LOCAL").is_some(),
         missing_domain: missing_domain.map(|name| if name.is_empty() { b"localhost".to_vec() } else { name }),
@@ -49,10 +46,6 @@ fn options() -> Result<Options, SettingError> {
             Some(value) if value.starts_with(b"-") => Permissions::DeniedIsMissing,
             Some(_) => Permissions::DeniedIsTemporary,
         },
-        lookaside: words(&environment::bytes("CVM_QMAIL_LOOKASIDE").unwrap_or_default()),
+        lookaside: environment::words("CVM_QMAIL_LOOKASIDE"),
     })
-}
-
-fn words(text: &[u8]) -> Vec<Vec<u8>> {
-    text.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
 }

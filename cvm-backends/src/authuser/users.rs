@@ -40,6 +40,7 @@ pub struct Users {
     no_file: Once,
     no_password: Once,
     no_socket: Once,
+    no_meaning: Once,
 }
 
 /// Somebody whom the file lets in with the right password, or what is judged in the place of somebody who is not there.
@@ -72,6 +73,7 @@ impl Users {
             no_file: Once::default(),
             no_password: Once::default(),
             no_socket: Once::default(),
+            no_meaning: Once::default(),
         }
     }
 
@@ -123,6 +125,10 @@ impl Users {
             return Ok(Lookup::Unknown { scope: None, decoy: None });
         };
         let found = table.find(&name);
+        if let Found::Meaningless { .. } = found {
+            let path = self.path.display();
+            self.no_meaning.give(&self.notices, format_args!("{path}: a password of one byte has no meaning"));
+        }
         let account = |line| Account { table, line, name, user: None, is_judged: Cell::new(false) };
         Ok(match found {
             Found::Line(line) => Lookup::Known(account(line)),
