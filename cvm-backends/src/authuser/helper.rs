@@ -86,6 +86,9 @@ impl Helper {
 
     /// Asks whether a claim is right.
     pub(super) fn ask(self, helpers: &Helpers, name: &Name, claim: &Claim<'_>) -> Result<bool, Trouble> {
+        if !name.is_possible() {
+            return Ok(false);
+        }
         let mut command = Command::new(self.name());
         // The caller may have put the network there.
         command.stdin(Stdio::null()).stdout(Stdio::null());

@@ -23,6 +23,8 @@
 //! [`Users`] is what a program needs that knows the file; [`Authuser`] serves it as a module.
 
 mod claim;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod fuzz;
 mod helper;
 mod name;
 mod table;
