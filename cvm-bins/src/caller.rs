@@ -19,6 +19,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// The variables of a UCSPI server that are kept, if there is nothing strange in them.
 const KEPT: [&str; 6] = ["LOCALHOST", "LOCALIP", "LOCALPORT", "REMOTEHOST", "REMOTEIP", "REMOTEPORT"];
 
+/// The rights to new files that nobody but their owner gets.
+const NOT_OTHERS: Mode = Mode::from_raw_mode(0o022);
+
 /// Whoever started this program, where it has more rights than he has.
 pub(crate) struct Caller {
     uid: Uid,
@@ -47,7 +50,8 @@ impl Caller {
         }
         sys::close_from(4).map_err(failed("close descriptors"))?;
         sys::replace_environment(&safe_environment());
-        umask(Mode::from_raw_mode(0o022));
+        let mask = umask(NOT_OTHERS);
+        umask(mask | NOT_OTHERS);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = open(".", flags, Mode::empty()).map_err(failed("open the current directory"))?;
         chdir("/").map_err(failed("change to /"))?;

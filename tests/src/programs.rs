@@ -58,7 +58,7 @@ fn built_programs() -> PathBuf {
 /// If it is not there, naming the package to install.
 #[must_use]
 pub fn tool(name: &str, package: &str) -> PathBuf {
-    let found = ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|folder| Path::new(folder).join(name));
+    let found = ["/usr/bin", "/bin", "/usr/sbin", "/usr/local/bin"].iter().map(|folder| Path::new(folder).join(name));
     found
         .into_iter()
         .find(|path| path.is_file())

@@ -8,7 +8,7 @@ use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 
 /// A program, and what its help must mention.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 7] = [
     ("cvm-unix", &["cvm-local:PATH", "shadow", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT", "CVM_SOCKET_MODE"]),
     (
         "cvm-pwfile",
@@ -36,6 +36,27 @@ const PROGRAMS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("cvm-v1testclient", &["MODULE ACCOUNT DOMAIN [CREDENTIAL]...", "CVM_CLIENT_TIMEOUT"]),
+    (
+        "cvm-authuser",
+        &[
+            "cvm-local:PATH",
+            "shadow",
+            "CVM_AUTHUSER_PATH",
+            "QMAIL_ROOT",
+            "CVM_AUTHUSER_LOCALS",
+            "CVM_AUTHUSER_UID",
+            "CVM_AUTHUSER_GID",
+            "CVM_AUTHUSER_HOME",
+            "CVM_AUTHUSER_SOCKET",
+            "CVM_AUTHUSER_SERVICE",
+            "CVM_CLIENT_TIMEOUT",
+            "CVM_LOOKUP_SECRET",
+        ],
+    ),
+    (
+        "cvm-qmail-authuser",
+        &["PROGRAM MAILDIRNAME", "-s SOCKET [-x SERVICE=METHOD]", "QMAIL_ROOT", "CVM_CLIENT_TIMEOUT"],
+    ),
     ("cvm-quickstart", &[]),
 ];
 
