@@ -27,8 +27,10 @@ pub(crate) fn ours(root: &Folder, record: &[u8], arguments: &[&str], settings: S
     check(&Make::Ours.program("cvm-qmail-authuser"), record, arguments, &settings)
 }
 
+/// The end of a program for a file, whose last line is ended: without that it might still be in the writing, and be
+/// waited for.
 fn status(file: &str, record: &str) -> End {
-    ours(&root(file), record.as_bytes(), &["true"], &[]).end
+    ours(&root(&format!("{file}\n")), record.as_bytes(), &["true"], &[]).end
 }
 
 /// The digests of `secret`, and responses of RFC 2195, section 3, and RFC 1939, section 7.
@@ -187,6 +189,11 @@ fn misuse_is_2_and_trouble_is_111() {
 }
 
 #[test]
+fn a_last_line_that_is_not_ended_counts() {
+    assert_eq!(ours(&root("ann:pw\njoe:secret"), b"joe\0secret\0", &["true"], &[]).end, End::Exit(0));
+}
+
+#[test]
 fn a_file_that_is_missing_lets_nobody_in_and_one_that_cannot_be_read_is_trouble() {
     let folder = root("");
     fs::remove_file(folder.path("users/authuser")).expect("it is there");
@@ -198,12 +205,12 @@ fn a_file_that_is_missing_lets_nobody_in_and_one_that_cannot_be_read_is_trouble(
 #[test]
 fn the_program_that_comes_next_has_the_ids_environment_and_directory_of_the_caller() {
     let folder = root("joe:secret\n");
-    let tell = ["sh", "-c", "id -u; id -g; pwd; echo \"$USER $HOME $FOO\"; ls /proc/self/fd", "x"];
+    let tell = "id -u; id -g; pwd; echo \"$USER $HOME $FOO\"; [ -e /proc/$$/fd/3 ] || echo closed";
+    let tell = ["sh", "-c", tell, "x"];
     let told = ours(&folder, b"joe\0secret\0", &tell, &[("FOO", "kept"), ("USER", "before"), ("HOME", "/before")]);
     let here = std::env::current_dir().expect("a directory");
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-    // Descriptor 3 is closed: it is taken by the list of descriptors itself.
-    let expected = format!("{uid}\n{gid}\n{}\nbefore /before kept\n0\n1\n2\n3\n", here.display());
+    let expected = format!("{uid}\n{gid}\n{}\nbefore /before kept\nclosed\n", here.display());
     assert_eq!((told.end, told.output()), (End::Exit(0), expected));
 }
 

@@ -10,7 +10,7 @@ use crate::unix::User;
 
 /// What checkvpw says of itself, as whoever it was run as.
 const TELLING: &str =
-    "#!/bin/sh\n(id -u; umask; pwd; ls /proc/$$/fd | tr '\\n' ' '; env | sort) >/var/out; cat <&3 >>/var/out\n";
+    "#!/bin/sh\n(id -u; id -g; umask; pwd; ls /proc/$$/fd | tr '\\n' ' '; env | sort) >/var/out; cat <&3 >>/var/out\n";
 
 /// Prepares a `/var` with the program, its file and a stand-in for checkvpw, and runs a script there that nobody else
 /// sees anything of; `$AS` runs a program as somebody without rights.
@@ -78,16 +78,20 @@ fn checkvpw_is_root_s_and_sees_nothing_of_the_caller() {
     let told = output(&staged("4755", "*:+\n", &script));
     let (program, helper) = told.split_once("status 0\n").unwrap_or_else(|| panic!("{told}"));
     assert_eq!(program, "65534\n");
-    let expected = format!("0\n0022\n/\n0 1 10 2 3 {SAFE}\nPROTO=TCP\nPWD=/\nTCPREMOTEIP=192.0.2.1\njoe\0secret\0\0");
+    let expected =
+        format!("0\n65534\n0022\n/\n0 1 10 2 3 {SAFE}\nPROTO=TCP\nPWD=/\nTCPREMOTEIP=192.0.2.1\njoe\0secret\0\0");
     // The shell keeps its script open under number 10.
-    assert_eq!(helper.replace("0 1 10 2 3", "0 1 10 2 3"), expected);
+    assert_eq!(helper, expected);
 }
 
 #[test]
 fn what_checkvpw_runs_is_not_for_the_caller_to_say() {
-    let told =
-        output(&staged("4755", "*:+\n", &(attack("joe\\0pw\\0\\0", "/var/evil/sh Maildir true") + "ls /var/out")));
-    assert_eq!(told, "status 2\n");
+    let told = output(&staged(
+        "4755",
+        "*:+\n",
+        &(attack("joe\\0pw\\0\\0", "/var/evil/sh Maildir true") + "[ -e /var/out ] || echo unasked"),
+    ));
+    assert_eq!(told, "status 2\nunasked\n");
 }
 
 #[test]
@@ -113,12 +117,13 @@ fn the_caller_s_program_runs_as_the_user_of_the_system_with_a_clean_environment(
 fn a_program_that_is_setgid_gives_up_its_group() {
     let script = "chgrp -R games /var/qmail; chmod 640 /var/qmail/users/authuser; chgrp games /var/program; \
                   chmod 2755 /var/program\n";
-    let tell = "/bin/sh -c \"id -g -r; id -g; grep ^Gid: /proc/self/status; echo $FOO\"";
+    let tell = "/bin/sh -c \"id -g -r; id -g; grep ^Gid: /proc/self/status; env | grep FOO\"";
     let told = output(&staged("755", "joe:secret\n", &(script.to_owned() + &attack("joe\\0secret\\0", tell))));
-    assert_eq!(told, "65534\n65534\nGid:\t65534\t65534\t65534\t65534\n\nstatus 0\n");
-    let told = output(&staged("755", "joe:+\n", &(script.to_owned() + &attack("joe\\0secret\\0", "true"))));
-    // checkvpw cannot write where root can.
-    assert_eq!(told, "status 0\n");
+    assert_eq!(told, "65534\n65534\nGid:\t65534\t65534\t65534\t65534\nstatus 1\n");
+    // What it runs has not got the group either.
+    let write = ": >/var/out; chmod 666 /var/out\n".to_owned() + script;
+    let script = write + &attack("joe\\0secret\\0", "true") + "head -2 /var/out";
+    assert_eq!(output(&staged("755", "joe:+\n", &script)), "status 0\n65534\n65534\n");
 }
 
 /// Without the bit it is everybody's program, and so are its settings.
