@@ -138,7 +138,7 @@ impl<'a> Call<'a> {
     fn helpers(&self) -> Result<Helpers, Stopped> {
         let default = Helpers::default();
         Ok(Helpers {
-            program: self.helper.map_or(default.program, |program| program.map(OsStr::to_owned)),
+            program: self.helper.map(|program| program.map(OsStr::to_owned)),
             socket: self.socket.map(OsStr::to_owned),
             service: self.service.map(OsStr::to_owned),
             timeout: asking::timeout().map_err(Stopped::ClientSetting)?.unwrap_or(default.timeout),

@@ -56,13 +56,16 @@ fn checkvpw_gets_the_third_field_that_it_wants_and_vchkpw_what_came() {
     }
 }
 
+/// It may be a server, which talks to the client and takes its time.
 #[test]
-fn checkvpw_runs_the_program_that_is_named() {
+fn checkvpw_runs_the_program_that_is_named_over_the_connection() {
     let folder = root("*:+\n");
-    stand_in(&folder, "checkvpw", "exit 0");
-    let finished = ask(&folder, b"joe\0secret\0", &["/bin/echo", "MBOX", "echo", "in"]);
-    assert_eq!((finished.end, finished.output().as_str()), (End::Exit(0), "in\n"));
-    assert!(seen(&folder, "arguments").ends_with("/checkvpw\n/bin/echo\nMBOX\n"));
+    folder.script("checkvpw", "echo \"$0\" \"$@\"; sleep 1; exec \"$@\"");
+    let path = format!("{}:/usr/bin:/bin", folder.path(""));
+    let settings = [("PATH", path.as_str()), ("CVM_CLIENT_TIMEOUT", "100")];
+    let finished = ours(&folder, b"joe\0secret\0", &["/bin/echo", "MBOX", "echo", "in"], &settings);
+    assert_eq!(finished.end, End::Exit(0), "{finished:?}");
+    assert!(finished.output().ends_with("/checkvpw /bin/echo MBOX\nMBOX\nin\n"), "{finished:?}");
 }
 
 #[test]

@@ -28,8 +28,9 @@ pub(super) enum Helper {
 /// How the programs are run. They are searched in `$PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Helpers {
-    /// What checkvpw runs to say yes, with the name of a mailbox in its argument.
-    pub program: [OsString; 2],
+    /// What checkvpw runs as the user, with the name of a mailbox as its argument. It talks to whoever logs in, and takes
+    /// the time that this takes; `None` runs nothing.
+    pub program: Option<[OsString; 2]>,
     /// The socket of Dovecot's authentication service; without one doveadm is not asked.
     pub socket: Option<OsString>,
     /// What doveadm tells Dovecot of the login, such as `service=smtp`.
@@ -40,8 +41,7 @@ pub struct Helpers {
 
 impl Default for Helpers {
     fn default() -> Self {
-        let program = ["true", "Maildir"].map(OsString::from);
-        Self { program, socket: None, service: None, timeout: Duration::from_secs(30) }
+        Self { program: None, socket: None, service: None, timeout: Duration::from_secs(30) }
     }
 }
 
@@ -94,15 +94,24 @@ impl Helper {
         command.stdin(Stdio::null()).stdout(Stdio::null());
         match self {
             Self::Checkvpw => {
-                command.args(&helpers.program);
                 let record = claim.record(name).map(with_three_fields);
-                self.ask_with_record(&mut command, record, helpers)
+                let timeout = match &helpers.program {
+                    Some(program) => {
+                        command.args(program).stdin(Stdio::inherit()).stdout(Stdio::inherit());
+                        Duration::MAX
+                    }
+                    None => {
+                        command.args(["true", "Maildir"]);
+                        helpers.timeout
+                    }
+                };
+                self.ask_with_record(&mut command, record, timeout)
             }
-            Self::Vchkpw => self.ask_with_record(&mut command, claim.record(name), helpers),
+            Self::Vchkpw => self.ask_with_record(&mut command, claim.record(name), helpers.timeout),
             Self::Doveadm => {
                 let socket = helpers.socket.as_deref().ok_or(Trouble::NoSocket)?;
                 command.args(doveadm_arguments(socket, helpers.service.as_deref(), name));
-                self.ask_with_password(&mut command, claim.password(), helpers)
+                self.ask_with_password(&mut command, claim.password(), helpers.timeout)
             }
         }
     }
@@ -112,14 +121,14 @@ impl Helper {
         self,
         command: &mut Command,
         record: Option<Secret>,
-        helpers: &Helpers,
+        timeout: Duration,
     ) -> Result<bool, Trouble> {
         let Some(record) = record else {
             return Ok(false);
         };
         let record = filled_pipe(record.as_ref()).map_err(|error| self.failed(error))?;
         sys::hand_over(command, record.into(), 3);
-        self.verdict(self.run(command, helpers)?)
+        self.verdict(self.run(command, timeout)?)
     }
 
     /// Asks with a password on standard input, where other users of the system cannot see it. It is read to the end of
@@ -128,7 +137,7 @@ impl Helper {
         self,
         command: &mut Command,
         password: Option<SecretRef<'_>>,
-        helpers: &Helpers,
+        timeout: Duration,
     ) -> Result<bool, Trouble> {
         let ends = |byte: &u8| matches!(byte, 0 | b'\n' | b'\r');
         let Some(password) = password.filter(|password| !password.expose().iter().any(ends)) else {
@@ -138,7 +147,7 @@ impl Helper {
         let input = filled_pipe(line.as_ref()).map_err(|error| self.failed(error))?;
         let output = memory().map_err(|error| self.failed(error))?;
         let to = output.try_clone().map_err(|error| self.failed(error))?;
-        let status = self.run(command.stdin(input).stdout(to), helpers)?;
+        let status = self.run(command.stdin(input).stdout(to), timeout)?;
         match status.code() {
             // That there is no Dovecot has the same status, and nothing is said.
             Some(NO_PERMISSION) if says_no(output).map_err(|error| self.failed(error))? => Ok(false),
@@ -146,9 +155,9 @@ impl Helper {
         }
     }
 
-    fn run(self, command: &mut Command, helpers: &Helpers) -> Result<ExitStatus, Trouble> {
+    fn run(self, command: &mut Command, timeout: Duration) -> Result<ExitStatus, Trouble> {
         let child = command.spawn().map_err(|error| self.failed(error))?;
-        Running::new(child).wait_for(helpers.timeout).map_err(|error| self.failed(error))
+        Running::new(child).wait_for(timeout).map_err(|error| self.failed(error))
     }
 
     fn verdict(self, status: ExitStatus) -> Result<bool, Trouble> {
