@@ -2,7 +2,7 @@
 
 use cvm_tests::Settings;
 use cvm_tests::contact::Mode;
-use cvm_tests::folder::Folder;
+use cvm_tests::folder::{Folder, quoted};
 use cvm_tests::packet::{self, ACCOUNT, CHALLENGE, DOMAIN, Items, PASSWORD, RESPONSE, RESPONSE_TYPE};
 use cvm_tests::process::{self, End};
 use cvm_tests::programs::Make;
@@ -103,7 +103,23 @@ fn other_programs_are_asked_and_their_exit_statuses_are_codes() {
             assert_eq!(login(&station, name, status), expected, "{name} {status}");
         }
     }
-    assert_eq!(login(&station, "joe@else.org", "0"), 100, "a decoy's verdict is nobody's");
+}
+
+#[test]
+fn about_the_unknown_and_the_disabled_other_programs_hear_no_password() {
+    let folder = root("joe@x.org:+\n@y.org:&\n!bob@y.org:\n");
+    let seen = quoted(&folder.path("seen"));
+    for name in ["checkvpw", "vchkpw"] {
+        folder.script(name, &format!("cat <&3 >{seen}; exit 0"));
+    }
+    let station = serve(&folder, &[]);
+    for name in ["bob@y.org", "ann@x.org"] {
+        assert_eq!(login(&station, name, "secret"), 100, "a decoy's verdict is nobody's");
+        let seen = String::from_utf8(folder.read("seen")).expect("text");
+        assert!(seen.starts_with(&format!("{name}\0")) && !seen.contains("secret"), "{seen:?}");
+    }
+    assert_eq!(login(&station, "joe@x.org", "secret"), 0);
+    assert!(folder.read("seen").starts_with(b"joe@x.org\0secret\0"));
 }
 
 #[test]

@@ -68,6 +68,18 @@ fn checkvpw_runs_the_program_that_is_named_over_the_connection() {
     assert!(finished.output().ends_with("/checkvpw /bin/echo MBOX\nMBOX\nin\n"), "{finished:?}");
 }
 
+/// Even his right password must have no effects there.
+#[test]
+fn checkvpw_serves_nobody_who_is_disabled() {
+    let folder = root("@x.org:+\n!joe@x.org:\n");
+    stand_in(&folder, "checkvpw", "exec \"$@\"");
+    let finished = ask(&folder, b"joe@x.org\0secret\0", &["/bin/echo", "Maildir", "echo", "in"]);
+    assert_eq!((finished.end, finished.output().as_str()), (End::Exit(1), ""), "{finished:?}");
+    assert!(seen(&folder, "arguments").ends_with("/checkvpw\ntrue\nMaildir\n"));
+    let record = seen(&folder, "record");
+    assert!(record.starts_with("joe@x.org\0") && !record.contains("secret"), "{record:?}");
+}
+
 #[test]
 fn every_exit_status_of_checkvpw_becomes_1_2_or_111() {
     assert_statuses("+", "checkvpw");

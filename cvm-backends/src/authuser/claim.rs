@@ -40,7 +40,7 @@ impl<'r> Claim<'r> {
     /// Takes the credentials of a request: its password, or else its response to a challenge.
     pub(super) fn of_request(request: &Request<'r>) -> Self {
         if let Some(password) = request.password().and_then(filled) {
-            return Self { password: Some(password), response: None, tail: tail(password, b"") };
+            return Self::of_password(password);
         }
         let value = |kind| request.value(kind).unwrap_or_default();
         let digits = match value(CredentialType::RESPONSE) {
@@ -49,6 +49,11 @@ impl<'r> Claim<'r> {
         };
         let tail = tail(digits.as_ref(), value(CredentialType::CHALLENGE));
         Self { password: None, response: ChallengeResponse::of(request), tail }
+    }
+
+    /// Takes a password that is not empty.
+    pub(super) fn of_password(password: SecretRef<'r>) -> Self {
+        Self { password: Some(password), response: None, tail: tail(password, b"") }
     }
 
     pub(super) const fn password(&self) -> Option<SecretRef<'r>> {

@@ -92,26 +92,18 @@ impl Helper {
         let mut command = Command::new(self.name());
         // The caller may have put the network there.
         command.stdin(Stdio::null()).stdout(Stdio::null());
+        let timeout = helpers.timeout;
         match self {
             Self::Checkvpw => {
                 let record = claim.record(name).map(with_three_fields);
-                let timeout = match &helpers.program {
-                    Some(program) => {
-                        command.args(program).stdin(Stdio::inherit()).stdout(Stdio::inherit());
-                        Duration::MAX
-                    }
-                    None => {
-                        command.args(["true", "Maildir"]);
-                        helpers.timeout
-                    }
-                };
+                let timeout = checkvpw_runs(&mut command, helpers.program.as_ref()).unwrap_or(timeout);
                 self.ask_with_record(&mut command, record, timeout)
             }
-            Self::Vchkpw => self.ask_with_record(&mut command, claim.record(name), helpers.timeout),
+            Self::Vchkpw => self.ask_with_record(&mut command, claim.record(name), timeout),
             Self::Doveadm => {
                 let socket = helpers.socket.as_deref().ok_or(Trouble::NoSocket)?;
                 command.args(doveadm_arguments(socket, helpers.service.as_deref(), name));
-                self.ask_with_password(&mut command, claim.password(), helpers.timeout)
+                self.ask_with_password(&mut command, claim.password(), timeout)
             }
         }
     }
@@ -171,6 +163,16 @@ impl Helper {
     const fn failed(self, error: io::Error) -> Trouble {
         Trouble::Io(self.name(), error)
     }
+}
+
+/// Says what checkvpw runs, and how long that may take, where it differs.
+fn checkvpw_runs(command: &mut Command, program: Option<&[OsString; 2]>) -> Option<Duration> {
+    let Some(program) = program else {
+        command.args(["true", "Maildir"]);
+        return None;
+    };
+    command.args(program).stdin(Stdio::inherit()).stdout(Stdio::inherit());
+    Some(Duration::MAX)
 }
 
 /// checkvpw wants a third field, even if it is empty; not everybody who asks us writes it.

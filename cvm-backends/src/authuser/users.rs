@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cvm_core::SecretRef;
 use cvm_core::module::{Cost, Lookup, Temporary};
+use cvm_core::{Secret, SecretRef};
 use nix::unistd::User;
 use zeroize::Zeroizing;
 
@@ -16,6 +16,7 @@ use super::name::Name;
 use super::table::{Found, Line, PassedOver, Table};
 use super::token::{Token, is_right};
 use crate::Notices;
+use crate::hex;
 use crate::notices::Once;
 use crate::unix::{self, Unix};
 use crate::watched::Watched;
@@ -51,6 +52,8 @@ pub struct Account {
     name: Name,
     /// The system's user, where that is what is judged.
     pub(super) user: Option<unix::Account>,
+    /// Nobody is let in by this, whatever would be right.
+    is_decoy: bool,
     is_judged: Cell<bool>,
 }
 
@@ -79,7 +82,7 @@ impl Users {
 
     /// Finds whom a name stands for.
     ///
-    /// For a name that nobody has, or that is disabled, it is somebody else, whose verdict must be thrown away.
+    /// For a name that nobody has, or that is disabled, it is somebody else, about whom no claim is right.
     ///
     /// # Errors
     ///
@@ -98,7 +101,7 @@ impl Users {
         Ok(table.is_some_and(|table| matches!(table.find(name), Found::Meaningless { .. })))
     }
 
-    /// Tells whether a claim is right.
+    /// Tells whether a claim is right; for whoever stands in the place of somebody else it never is.
     ///
     /// # Errors
     ///
@@ -106,17 +109,7 @@ impl Users {
     /// out of order.
     pub fn is_right(&self, account: &Account, claim: &Claim<'_>) -> Result<bool, Temporary> {
         account.is_judged.set(true);
-        match account.token() {
-            Token::Clear(text) => Ok(is_right(text, claim)),
-            Token::Digest(digest) => self.with_password(claim, |password| Ok(digest.is_of(password))),
-            Token::System { .. } => {
-                let user = account.user.as_ref().ok_or(Temporary::GENERAL)?;
-                self.with_password(claim, |password| self.unix.is_right(user, password))
-            }
-            Token::Helper(helper @ Helper::Doveadm) => self.with_password(claim, |_| self.ask(helper, account, claim)),
-            Token::Helper(helper) => self.ask(helper, account, claim),
-            Token::Meaningless => Err(Temporary::CONFIG),
-        }
+        Ok(self.judge(account, claim)? && !account.is_decoy)
     }
 
     /// Finds the line of a name; what is in memory is enough for that, unless [`is_due`](Self::is_due).
@@ -129,7 +122,8 @@ impl Users {
             let path = self.path.display();
             self.no_meaning.give(&self.notices, format_args!("{path}: a password of one byte has no meaning"));
         }
-        let account = |line| Account { table, line, name, user: None, is_judged: Cell::new(false) };
+        let is_decoy = !matches!(found, Found::Line(_));
+        let account = |line| Account { table, line, name, user: None, is_decoy, is_judged: Cell::new(false) };
         Ok(match found {
             Found::Line(line) => Lookup::Known(account(line)),
             Found::Nobody { decoy } | Found::Meaningless { decoy } => {
@@ -184,8 +178,22 @@ impl Users {
         }
         Ok(match self.unix.find(account.name.local())? {
             Lookup::Known(user) => (Account { user: Some(user), ..account }, true),
-            Lookup::Unknown { decoy, .. } => (Account { user: decoy, ..account }, false),
+            Lookup::Unknown { decoy, .. } => (Account { user: decoy, is_decoy: true, ..account }, false),
         })
+    }
+
+    fn judge(&self, account: &Account, claim: &Claim<'_>) -> Result<bool, Temporary> {
+        match account.token() {
+            Token::Clear(text) => Ok(is_right(text, claim)),
+            Token::Digest(digest) => self.with_password(claim, |password| Ok(digest.is_of(password))),
+            Token::System { .. } => {
+                let user = account.user.as_ref().ok_or(Temporary::GENERAL)?;
+                self.with_password(claim, |password| self.unix.is_right(user, password))
+            }
+            Token::Helper(helper @ Helper::Doveadm) => self.with_password(claim, |_| self.ask(helper, account, claim)),
+            Token::Helper(helper) => self.ask(helper, account, claim),
+            Token::Meaningless => Err(Temporary::CONFIG),
+        }
     }
 
     /// Judges a password; a response is wrong where only a password can be judged.
@@ -204,17 +212,28 @@ impl Users {
         Ok(false)
     }
 
+    /// Asks another program. What it does for whoever is right, such as to run a server or to open a relay, it must not
+    /// do for a decoy: about that it is asked with a password that nobody has.
     fn ask(&self, helper: Helper, account: &Account, claim: &Claim<'_>) -> Result<bool, Temporary> {
         if claim.is_empty() {
             return Ok(false);
         }
-        helper.ask(&self.helpers, &account.name, claim).map_err(|trouble| {
-            match trouble {
-                Trouble::NoSocket => self.no_socket.give(&self.notices, format_args!("{trouble}")),
-                Trouble::Io(..) | Trouble::NoVerdict(..) => self.notices.give(format_args!("{trouble}")),
-            }
-            trouble.temporary()
-        })
+        let asked = if account.is_decoy {
+            let nobodys = nobodys_password()?;
+            let helpers = Helpers { program: None, ..self.helpers.clone() };
+            helper.ask(&helpers, &account.name, &Claim::of_password(nobodys.as_ref()))
+        } else {
+            helper.ask(&self.helpers, &account.name, claim)
+        };
+        asked.map_err(|trouble| self.tell(&trouble))
+    }
+
+    fn tell(&self, trouble: &Trouble) -> Temporary {
+        match trouble {
+            Trouble::NoSocket => self.no_socket.give(&self.notices, format_args!("{trouble}")),
+            Trouble::Io(..) | Trouble::NoVerdict(..) => self.notices.give(format_args!("{trouble}")),
+        }
+        trouble.temporary()
     }
 }
 
@@ -274,6 +293,14 @@ impl Account {
     fn token(&self) -> Token<'_> {
         self.table.token(self.line)
     }
+}
+
+/// Draws a password that nobody can have guessed, nor set.
+fn nobodys_password() -> Result<Secret, Temporary> {
+    let mut random = [0; 16];
+    let drawn = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());
+    drawn.ok().filter(|count| *count == random.len()).ok_or(Temporary::IO)?;
+    Ok(Secret::from_vec(hex::encode(&random)))
 }
 
 /// Makes what parses the file, and tells of lines that say nothing, once until their number changes.
