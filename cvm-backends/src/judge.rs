@@ -1,5 +1,6 @@
 //! Judging a request against a stored password: what every module with stored passwords has in common.
 
+use cvm_core::SecretRef;
 use cvm_core::challenge::ChallengeResponse;
 use cvm_core::module::{Cost, Temporary};
 use cvm_core::wire::Request;
@@ -59,12 +60,31 @@ impl Judge {
         decoy: impl FnOnce() -> Option<D>,
         request: &Request<'_>,
     ) -> Result<bool, Temporary> {
+        self.judge(stored, decoy, |stored| self.compare(stored, request))
+    }
+
+    /// The same for a password that came otherwise; an empty one never matches.
+    pub(crate) fn matches_password<D: AsRef<[u8]>>(
+        &self,
+        stored: &[u8],
+        decoy: impl FnOnce() -> Option<D>,
+        password: SecretRef<'_>,
+    ) -> Result<bool, Temporary> {
+        self.judge(stored, decoy, |stored| self.compare_password(stored, password))
+    }
+
+    fn judge<D: AsRef<[u8]>>(
+        &self,
+        stored: &[u8],
+        decoy: impl FnOnce() -> Option<D>,
+        compare: impl Fn(&Stored<'_>) -> Result<bool, Temporary>,
+    ) -> Result<bool, Temporary> {
         if let Some(stored) = self.read(stored)? {
-            return self.compare(&stored, request);
+            return compare(&stored);
         }
         let decoy = decoy();
         if let Some(decoy) = decoy.as_ref().and_then(|decoy| self.comparison.read(decoy.as_ref()).ok()) {
-            self.compare(&decoy, request)?;
+            compare(&decoy)?;
         }
         Ok(false)
     }
@@ -87,7 +107,7 @@ impl Judge {
 
     fn compare(&self, stored: &Stored<'_>, request: &Request<'_>) -> Result<bool, Temporary> {
         match request.password().filter(|password| !password.is_empty()) {
-            Some(password) => stored.matches(password).map_err(|error| self.trouble(error)),
+            Some(password) => self.compare_password(stored, password),
             None => Ok(self.answers(stored.plain_text(), request)),
         }
     }
@@ -104,6 +124,10 @@ impl Judge {
         // Where there is none, one that nobody has takes as long.
         let is_right = response.is_right(plain.unwrap_or(b"*"));
         plain.is_some() && is_right
+    }
+
+    fn compare_password(&self, stored: &Stored<'_>, password: SecretRef<'_>) -> Result<bool, Temporary> {
+        stored.matches(password).map_err(|error| self.trouble(error))
     }
 
     fn trouble(&self, error: VerifyError) -> Temporary {

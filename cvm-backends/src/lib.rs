@@ -3,6 +3,7 @@
 //! Each implements [`cvm_core::module::Module`]; none sees a socket or the environment. Settings come in as plain
 //! structs, and what an administrator should read goes out through [`Notices`].
 
+pub mod authuser;
 pub mod chain;
 pub mod password;
 pub mod pwfile;
@@ -12,6 +13,7 @@ pub mod vchkpw;
 pub mod vmailmgr;
 
 mod cdb;
+mod hex;
 mod judge;
 mod notices;
 mod replace;

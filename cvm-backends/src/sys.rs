@@ -1,10 +1,13 @@
-//! The C interfaces that no maintained safe crate offers: shadow entries and crypt(3).
+//! The C interfaces that no maintained safe crate offers: shadow entries, crypt(3), and descriptors of children.
 
-#![expect(unsafe_code, reason = "getspnam_r and crypt_rn are C functions")]
+#![expect(unsafe_code, reason = "getspnam_r and crypt_rn are C functions, and a child runs code before its program")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::ptr;
 
 use nix::libc;
@@ -60,6 +63,18 @@ pub(crate) fn shadow(name: &CStr) -> io::Result<Option<Shadow>> {
             error => return Err(io::Error::from_raw_os_error(error)),
         }
     }
+}
+
+/// Gives a descriptor to the program of a command, under this number.
+pub(crate) fn hand_over(command: &mut Command, descriptor: OwnedFd, number: RawFd) {
+    let give = move || {
+        let from = descriptor.as_raw_fd();
+        // SAFETY: both calls take numbers only. The first one does nothing if the descriptor has its number already.
+        let failed = unsafe { libc::dup2(from, number) == -1 || libc::fcntl(number, libc::F_SETFD, 0) == -1 };
+        if failed { Err(io::Error::last_os_error()) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec it makes system calls only.
+    unsafe { command.pre_exec(give) };
 }
 
 /// The size of libxcrypt's `struct crypt_data`, in words that it may be aligned to.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cvm_core::module::{Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Request};
-use cvm_core::{FactType, StandardFacts};
+use cvm_core::{FactType, SecretRef, StandardFacts};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use zeroize::Zeroizing;
@@ -48,6 +48,25 @@ impl Unix {
         Self { judge, notices, unreadable: Once::default() }
     }
 
+    /// Finds a user, or what stands in for one that does not exist.
+    pub(crate) fn find(&self, name: &[u8]) -> Result<Lookup<Account>, Temporary> {
+        let name = name.to_ascii_lowercase();
+        let text = str::from_utf8(&name).ok().filter(|name| !name.contains('\0'));
+        let user = text.map_or(Ok(None), |name| found(User::from_name(name)))?;
+        let (shadow, decoy) = self.shadow(&name);
+        Ok(match user {
+            Some(user) => Lookup::Known(Account::of(user, shadow, decoy)),
+            None => Lookup::Unknown { scope: None, decoy: Some(Account::nobody(shadow, decoy)) },
+        })
+    }
+
+    /// Tells whether a password is that of a user who may log in.
+    pub(crate) fn is_right(&self, account: &Account, password: SecretRef<'_>) -> Result<bool, Temporary> {
+        let stored = account.password.as_ref().map_err(|temporary| *temporary)?;
+        let right = self.judge.matches_password(stored, || Some(&account.decoy), password)?;
+        Ok(right && !account.is_expired)
+    }
+
     /// Finds the shadow entry, and what the table has to stand in for one: for every name alike, so that neither code
     /// nor time tells which users exist. What the name service itself takes longer for one name than for another
     /// cannot be hidden.
@@ -72,14 +91,7 @@ impl Module for Unix {
     type Account = Account;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
-        let name = request.account().unwrap_or_default().to_ascii_lowercase();
-        let text = str::from_utf8(&name).ok().filter(|name| !name.contains('\0'));
-        let user = text.map_or(Ok(None), |name| found(User::from_name(name)))?;
-        let (shadow, decoy) = self.shadow(&name);
-        Ok(match user {
-            Some(user) => Lookup::Known(Account::of(user, shadow, decoy)),
-            None => Lookup::Unknown { scope: None, decoy: Some(Account::nobody(shadow, decoy)) },
-        })
+        self.find(request.account().unwrap_or_default())
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
@@ -118,6 +130,11 @@ impl Module for Unix {
 }
 
 impl Account {
+    /// Returns the user; `None` for what stands in for one.
+    pub(crate) const fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
     /// Takes the stored password from the shadow entry of a user that has one.
     fn of(user: User, shadow: Result<Option<Shadow>, Temporary>, decoy: Zeroizing<Vec<u8>>) -> Self {
         let is_expired = matches!(&shadow, Ok(Some(shadow)) if is_expired(shadow, today()));

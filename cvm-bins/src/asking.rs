@@ -37,12 +37,17 @@ fn ask_as(client: Client, modules: &ModuleList, request: &ClientRequest) -> Resu
 
 /// Returns a client with the time-out of the settings.
 pub fn client() -> Result<Client, SettingError> {
+    Ok(timeout()?.map_or_else(Client::default, Client::new))
+}
+
+/// Returns the time-out of the settings; `None` is the default.
+pub fn timeout() -> Result<Option<Duration>, SettingError> {
     let timeout = environment::parsed(
         "CVM_CLIENT_TIMEOUT",
         "milliseconds from 0 (the default, 30000) to 4294967295",
         environment::milliseconds,
     )?;
-    Ok(timeout.filter(|timeout| *timeout > Duration::ZERO).map_or_else(Client::default, Client::new))
+    Ok(timeout.filter(|timeout| *timeout > Duration::ZERO))
 }
 
 /// Asks with version 2 whether a password is right, and splits the account.

@@ -1,4 +1,4 @@
-//! Becoming the user of an account, and running a program as that user.
+//! Becoming a user, and running a program as that user.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use std::process::Command;
 use cvm_core::client::variables;
 use cvm_core::wire::Facts;
 use cvm_core::{FactType, parse_integer};
-use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, User, geteuid, setgid, setgroups, setuid};
 use rustix::process::chdir;
 
 use crate::program::Stopped;
@@ -19,35 +19,68 @@ use crate::program::Stopped;
 ///
 /// The process may then be half changed: the caller must end.
 pub(crate) fn run(facts: &Facts, program: &OsStr, arguments: &[OsString]) -> Stopped {
-    match become_user(facts) {
-        Ok(variables) => {
-            let error = Command::new(program).args(arguments).envs(variables).exec();
-            Stopped::Io(format!("cannot run {}: {error}", program.display()))
-        }
+    match Identity::of_facts(facts) {
+        Ok(identity) => identity.run(program, arguments),
         Err(stopped) => stopped,
     }
 }
 
-/// Changes groups, group, user and directory, and returns the variables to set.
-fn become_user(facts: &Facts) -> Result<Vec<(&'static str, OsString)>, Stopped> {
-    // Everything that can be wrong with the facts is found before the first change.
-    let variables = printable(facts)?;
-    let (uid, gid) = (Uid::from_raw(id(facts, FactType::USERID)?), Gid::from_raw(id(facts, FactType::GROUPID)?));
-    let groups = groups(facts, gid)?;
-    let directory = facts.get(FactType::DIRECTORY).unwrap_or_default();
-    // Only root can; whoever is the user already needs not.
-    if geteuid().is_root() {
-        setgroups(&groups).map_err(failed("set the groups"))?;
+/// Runs a program in place of this one, with these variables beside those that are set; returns only if that fails.
+pub(crate) fn exec(program: &OsStr, arguments: &[OsString], variables: Vec<(&'static str, OsString)>) -> Stopped {
+    let error = Command::new(program).args(arguments).envs(variables).exec();
+    Stopped::Io(format!("cannot run {}: {error}", program.display()))
+}
+
+/// Who to become, and what the program that runs then is told of it.
+pub(crate) struct Identity {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+    directory: OsString,
+    variables: Vec<(&'static str, OsString)>,
+}
+
+impl Identity {
+    /// Takes what the facts tell. Everything that can be wrong with them is found here, before the first change.
+    fn of_facts(facts: &Facts) -> Result<Self, Stopped> {
+        let variables = printable(facts)?;
+        let (uid, gid) = (Uid::from_raw(id(facts, FactType::USERID)?), Gid::from_raw(id(facts, FactType::GROUPID)?));
+        let groups = groups(facts, gid)?;
+        let directory = OsStr::from_bytes(facts.get(FactType::DIRECTORY).unwrap_or_default()).to_owned();
+        Ok(Self { uid, gid, groups, directory, variables })
     }
-    setgid(gid).map_err(failed(format_args!("become group {gid}")))?;
-    setuid(uid).map_err(failed(format_args!("become user {uid}")))?;
-    let directory = OsStr::from_bytes(directory);
-    chdir(directory).map_err(failed(format_args!("change to {}", directory.display())))?;
-    Ok(variables)
+
+    /// Takes a user of the system as djb's checkpassword does: with the primary group alone, and three variables.
+    pub(crate) fn of_user(user: &User) -> Self {
+        let (home, shell) = (user.dir.as_os_str().to_owned(), user.shell.as_os_str().to_owned());
+        let variables = vec![("USER", user.name.clone().into()), ("HOME", home.clone()), ("SHELL", shell)];
+        Self { uid: user.uid, gid: user.gid, groups: vec![user.gid], directory: home, variables }
+    }
+
+    /// Becomes this user and runs a program in place of this one; returns only if that fails.
+    ///
+    /// The process may then be half changed: the caller must end.
+    pub(crate) fn run(self, program: &OsStr, arguments: &[OsString]) -> Stopped {
+        match self.take_on() {
+            Ok(()) => exec(program, arguments, self.variables),
+            Err(stopped) => stopped,
+        }
+    }
+
+    /// Changes groups, group, user and directory.
+    fn take_on(&self) -> Result<(), Stopped> {
+        // Only root can; whoever is the user already needs not.
+        if geteuid().is_root() {
+            setgroups(&self.groups).map_err(failed("set the groups"))?;
+        }
+        setgid(self.gid).map_err(failed(format_args!("become group {}", self.gid)))?;
+        setuid(self.uid).map_err(failed(format_args!("become user {}", self.uid)))?;
+        chdir(&self.directory).map_err(failed(format_args!("change to {}", self.directory.display())))
+    }
 }
 
 /// Names what was tried when the system refused.
-fn failed<E: Into<io::Error>>(what: impl Display) -> impl FnOnce(E) -> Stopped {
+pub(crate) fn failed<E: Into<io::Error>>(what: impl Display) -> impl FnOnce(E) -> Stopped {
     move |error| Stopped::Io(format!("cannot {what}: {}", error.into()))
 }
 

@@ -92,7 +92,7 @@ fn status(code: Code) -> u8 {
 }
 
 /// Reads descriptor 3 to its end, or as far as a record can go, and closes it.
-fn read_record() -> Result<Secret, Stopped> {
+pub(crate) fn read_record() -> Result<Secret, Stopped> {
     let failed = |error: io::Error| Stopped::Io(format!("descriptor 3: {error}"));
     let mut bytes = Vec::with_capacity(RECORD_MAX + 1);
     let limit = RECORD_MAX as u64 + 1;

@@ -58,6 +58,22 @@ pub fn secret(name: &str) -> Option<Secret> {
     bytes(name).map(Secret::from_vec)
 }
 
+/// Returns the value of a variable that is not empty, as the system takes it.
+pub fn value(name: &str) -> Option<OsString> {
+    filled(name).map(OsString::from_vec)
+}
+
+/// Returns the words of a variable, which are separated by blanks.
+pub fn words(name: &str) -> Vec<Vec<u8>> {
+    let value = bytes(name).unwrap_or_default();
+    value.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// Returns the folder of qmail's files.
+pub fn qmail_root() -> PathBuf {
+    value("QMAIL_ROOT").unwrap_or_else(|| "/var/qmail".into()).into()
+}
+
 /// Reads a variable that is not empty.
 pub fn parsed<T>(
     name: &'static str,

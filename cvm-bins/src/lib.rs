@@ -3,6 +3,7 @@
 
 mod access_log;
 mod become_user;
+mod caller;
 mod runtime;
 mod sockets;
 mod stop;
@@ -16,11 +17,13 @@ pub mod sasl;
 pub mod serving;
 pub mod start;
 
+pub mod authuser;
 pub mod benchclient;
 pub mod chain;
 pub mod checkpassword;
 pub mod pwfile;
 pub mod qmail;
+pub mod qmail_authuser;
 pub mod quickstart;
 pub mod sasltest;
 pub mod testclient;

@@ -1,9 +1,5 @@
 //! `cvm-qmail`: the addresses of a qmail host.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
-
 use cvm_backends::Notices;
 use cvm_backends::qmail::{HostOptions, Options, Permissions, Qmail, Rules};
 
@@ -54,13 +50,8 @@ fn options() -> Result<Options, SettingError> {
             Some(value) if value.starts_with(b"-") => Permissions::DeniedIsMissing,
             Some(_) => Permissions::DeniedIsTemporary,
         },
-        lookaside: words(&environment::bytes("CVM_QMAIL_LOOKASIDE").unwrap_or_default()),
+        lookaside: environment::words("CVM_QMAIL_LOOKASIDE"),
     })
-}
-
-/// Returns the folder of qmail's files.
-pub(crate) fn root() -> PathBuf {
-    OsString::from_vec(environment::filled(ROOT.0).unwrap_or_else(|| b"/var/qmail".to_vec())).into()
 }
 
 /// Reads the settings of a qmail host, which every module of one has.
@@ -68,14 +59,10 @@ pub(crate) fn host() -> Result<HostOptions, SettingError> {
     let is_strict = environment::parsed("CVM_QMAIL_STRICT", "1, or nothing", |value| (value == b"1").then_some(()))?;
     let missing_domain = environment::bytes("CVM_QMAIL_MISSINGDOMAIN");
     Ok(HostOptions {
-        root: root(),
+        root: environment::qmail_root(),
         rules: if is_strict.is_some() { Rules::Qmail } else { Rules::Original },
         assume_local: environment::bytes("CVM_QMAIL_ASSUME_LOCAL").is_some(),
         missing_domain: missing_domain.map(|name| if name.is_empty() { b"localhost".to_vec() } else { name }),
         missing_user: environment::filled("CVM_QMAIL_MISSINGUSER").unwrap_or_else(|| b"alias".to_vec()),
     })
-}
-
-fn words(text: &[u8]) -> Vec<Vec<u8>> {
-    text.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).map(<[u8]>::to_vec).collect()
 }

@@ -42,7 +42,7 @@ pub fn main() -> u8 {
 fn options() -> Result<Options, SettingError> {
     let domain = |value: &[u8]| is_domain(value).then(|| value.to_vec());
     Ok(Options {
-        qmail_root: qmail::root(),
+        qmail_root: environment::qmail_root(),
         root: root()?,
         default_domain: environment::parsed("VPOPMAIL_DOMAIN", "a domain, or nothing", domain)?,
         service: environment::parsed("SERVICE", "pop, imap, smtp, webmail, or nothing", Service::from_name)?,

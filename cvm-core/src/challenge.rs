@@ -3,6 +3,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 
+use crate::checkpassword::Record;
 use crate::credential::CredentialType;
 use crate::secret::SecretRef;
 use crate::wire::{Envelope, Request};
@@ -58,7 +59,7 @@ fn hmac_md5(key: &[u8], text: &[u8]) -> [u8; 16] {
 pub struct ChallengeResponse<'p> {
     challenge: &'p [u8],
     response: SecretRef<'p>,
-    /// `None`: version 1 does not say, so either is right.
+    /// `None`: version 1 and records of checkpassword do not say, so either is right.
     mechanism: Option<Mechanism>,
 }
 
@@ -77,6 +78,14 @@ impl<'p> ChallengeResponse<'p> {
             (None, Envelope::V2 { .. }) => return None,
         };
         Some(Self { challenge, response: SecretRef::new(response), mechanism })
+    }
+
+    /// Takes the response that a record of checkpassword may hold: `None` if it has no challenge, or what it has beside
+    /// it is no digest in hexadecimal. Nothing there tells the mechanism, so either is right.
+    #[must_use]
+    pub fn of_record(record: &Record<'p>) -> Option<Self> {
+        let (challenge, response) = record.apop()?;
+        Some(Self { challenge, response, mechanism: None })
     }
 
     /// Tells whether the response is the right one for this password.
@@ -235,6 +244,26 @@ mod tests {
         assert!(claim(apop.as_bytes()).unwrap().is_right(b"secret"));
         let cram = format!("\x02\0\x05\x01c\x06\x20{response}\x07\x08CRAM-MD5\0");
         assert!(!claim(cram.as_bytes()).unwrap().is_right(b"secret"));
+    }
+
+    #[test]
+    fn a_record_holds_the_response_of_either_mechanism_to_a_challenge_that_is_not_empty() {
+        let is_right = |bytes: &[u8]| {
+            let record = Record::parse(bytes).unwrap();
+            ChallengeResponse::of_record(&record).map(|response| response.is_right(b"secret"))
+        };
+        for mechanism in [Mechanism::CramMd5, Mechanism::Apop] {
+            let response = hex(mechanism.response(b"<1@x>", b"secret"));
+            for end in ["", "\0", "\0more\0"] {
+                assert_eq!(is_right(format!("a\0{response}\0<1@x>{end}").as_bytes()), Some(true));
+            }
+            assert_eq!(is_right(format!("a\0{response}\0<2@x>\0").as_bytes()), Some(false));
+            let to_nothing = hex(mechanism.response(b"", b"secret"));
+            assert_eq!(is_right(format!("a\0{to_nothing}\0\0").as_bytes()), None);
+            assert_eq!(is_right(format!("a\0{to_nothing}\0").as_bytes()), None);
+        }
+        // Raw bytes may hold a NUL, so that no record has them.
+        assert_eq!(is_right(b"a\x000123456789abcdef\0<1@x>\0"), None);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! - [`command`]: one request on standard input, its response on standard output.
 //! - [`server`]: UNIX and UDP sockets, each with a bounded crew of threads.
 //! - [`client`]: asks modules over all three contact modes.
+//! - [`child`]: waits for a program, but not for ever.
 //!
 //! Nothing here reads the environment, installs a signal handler or binds a socket: the caller hands over ready-made
 //! sockets, what answers, and a descriptor that becomes readable when it is time to stop.
 
+pub mod child;
 pub mod client;
 pub mod command;
 pub mod server;

@@ -21,7 +21,7 @@ fn table(home: &str) -> String {
 }
 
 /// Runs a program with a record on descriptor 3.
-fn check(program: &str, record: &[u8], arguments: &[&str], settings: Settings<'_>) -> Finished {
+pub(crate) fn check(program: &str, record: &[u8], arguments: &[&str], settings: Settings<'_>) -> Finished {
     let folder = Folder::new();
     let path = folder.write("record", record);
     let script = ["-c", "record=$1; shift; exec \"$@\" 3<\"$record\"", "sh", &path, program];

@@ -1,5 +1,6 @@
 //! The programs of CVM from end to end, by subject.
 
+mod authuser;
 mod benchclient;
 mod chain_module;
 mod chains;
@@ -20,6 +21,9 @@ mod manual;
 mod mutations;
 mod passwords;
 mod qmail;
+mod qmail_authuser;
+mod qmail_authuser_helpers;
+mod qmail_authuser_setuid;
 mod qmail_settings;
 mod qmail_trees;
 mod quickstart;

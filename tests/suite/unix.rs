@@ -12,13 +12,13 @@ use cvm_tests::station::Station;
 const REJECTED: &[u8] = b"\x64\x01T\0";
 
 /// An account of the system, for as long as this value lives.
-struct User {
-    name: String,
+pub(crate) struct User {
+    pub(crate) name: String,
 }
 
 impl User {
     /// Makes an account with the password `secret`, then runs `chage`, `passwd` or `usermod` on it.
-    fn new(changes: &[&[&str]]) -> Self {
+    pub(crate) fn new(changes: &[&[&str]]) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("cvmt{}x{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let user = Self { name };

@@ -61,6 +61,27 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "CVM_LOOKUP_SECRET",
         ],
     ),
+    (
+        "cvm-authuser",
+        &[
+            "cvm-local:PATH",
+            "shadow",
+            "CVM_AUTHUSER_PATH",
+            "QMAIL_ROOT",
+            "CVM_AUTHUSER_LOCALS",
+            "CVM_AUTHUSER_UID",
+            "CVM_AUTHUSER_GID",
+            "CVM_AUTHUSER_HOME",
+            "CVM_AUTHUSER_SOCKET",
+            "CVM_AUTHUSER_SERVICE",
+            "CVM_CLIENT_TIMEOUT",
+            "CVM_LOOKUP_SECRET",
+        ],
+    ),
+    (
+        "cvm-qmail-authuser",
+        &["PROGRAM MAILDIRNAME", "-s SOCKET [-x SERVICE=METHOD]", "QMAIL_ROOT", "CVM_CLIENT_TIMEOUT"],
+    ),
     ("cvm-quickstart", &[]),
     (
         "cvm-vmailmgr",

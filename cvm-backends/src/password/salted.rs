@@ -7,6 +7,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
 use super::form::{Load, number};
+use crate::hex;
 
 /// The longest salt.
 const SALT_MAX: usize = 64;
@@ -84,7 +85,7 @@ impl<'s> Pbkdf2<'s> {
         let (rounds, digest) = rest.split_once('$')?;
         let rounds = number(rounds).filter(|&rounds| rounds > 0)?;
         let is_salt = (1..=SALT_MAX).contains(&salt.len());
-        Some(Self { salt, rounds, digest: hex(digest)? }).filter(|_| is_salt)
+        Some(Self { salt, rounds, digest: hex::decode(digest.as_bytes())? }).filter(|_| is_salt)
     }
 
     pub(super) fn load(&self) -> Load {
@@ -108,22 +109,10 @@ pub(super) struct BareMd5([u8; 16]);
 
 impl BareMd5 {
     pub(super) fn read(stored: &[u8]) -> Option<Self> {
-        hex(str::from_utf8(stored).ok()?.strip_prefix('3')?).map(Self)
+        hex::decode(stored.strip_prefix(b"3")?).map(Self)
     }
 
     pub(super) fn matches(&self, password: SecretRef<'_>) -> bool {
         SecretRef::new(&Md5::digest(password.expose())).equals(&self.0)
     }
-}
-
-/// Reads hexadecimal digits of either case.
-fn hex<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    (pairs.len() == bytes.len() && rest.is_empty()).then_some(())?;
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
 }

@@ -4,6 +4,20 @@ use cvm_core::SecretRef;
 
 use crate::password::{Comparison, Stored};
 
+/// A record and a file of authuser: the first two bytes are the length of the former, which follows.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn authuser(data: &[u8]) {
+    let Some((&[high, low], rest)) = data.split_first_chunk() else {
+        return;
+    };
+    let length = u16::from_be_bytes([high, low]);
+    let (record, file) = rest.split_at(rest.len().min(length.into()));
+    crate::authuser::fuzz::check(record, file);
+}
+
 /// A table and a key that is sought in it: the first byte is the length of the latter, which follows.
 ///
 /// # Panics
@@ -93,6 +107,18 @@ fn matches(stored: &Stored<'_>, password: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn whoever_may_log_in_is_found_by_the_body() {
+        let file = "joe:secret\nann:%5ebe2294ecd0e0f08eab7690d2a6ee69\n!bob:\nbob:secret\n@x.org:?\neve:x\n";
+        for record in
+            ["joe\0secret\0", "ann\0%5ebe\0\0", "Bob\0\0", "J@X.org\0secret\0<t>\0", "eve\0x\0", "joe\0secret"]
+        {
+            let length = u16::try_from(record.len()).unwrap().to_be_bytes();
+            super::authuser(&[&length, record.as_bytes(), file.as_bytes()].concat());
+        }
+        super::authuser(b"");
+    }
+
     #[test]
     fn the_body_holds_for_what_it_is_made_for() {
         for stored in ["secret", "{PLAIN}secret", "./17m29LFAflg", "$2b$31$", "{SSHA}1ZJC7/U24CQI20g7ZQhIKKVzg0h6LBL+"]

@@ -1,0 +1,5 @@
+//! See `cvm-authuser --help`.
+
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_bins::authuser::main);
