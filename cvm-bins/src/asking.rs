@@ -69,14 +69,15 @@ pub fn ask_with(modules: &ModuleList, credentials: Credentials) -> Result<Reply,
     ask(modules, &v2_request(modules, &credentials)?)
 }
 
-/// Asks with version 2 about a login that is never a look-up: the secret of lookup mode is neither sent nor shown to
-/// commands, as a module in that mode says yes to any password.
-pub fn ask_about_login(modules: &ModuleList, credentials: &Credentials) -> Result<Reply, Stopped> {
+/// Asks about a login, which is never a look-up: the secret of lookup mode is neither sent nor shown to commands, as a
+/// module in that mode says yes to any password.
+pub fn ask_about_login(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
     let client = client().map_err(Stopped::ClientSetting)?.hiding("CVM_LOOKUP_SECRET");
-    ask_as(client, modules, &v2_request(modules, credentials)?)
+    ask_as(client, modules, request)
 }
 
-fn v2_request(modules: &ModuleList, credentials: &Credentials) -> Result<ClientRequest, Stopped> {
+/// Makes a request of version 2, with a tag if that is needed.
+pub fn v2_request(modules: &ModuleList, credentials: &Credentials) -> Result<ClientRequest, Stopped> {
     let tag = if modules.needs_tag() { random_tag()? } else { Vec::new() };
     Ok(ClientRequest::v2(credentials, &tag)?)
 }

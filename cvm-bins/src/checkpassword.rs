@@ -21,7 +21,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("CVM_CHECKPASSWORD_EXIT_CODES", "cvm: exit with the module's code instead of 1 and 111"),
     ("PROTO", "the UCSPI protocol; the domain is $PROTOLOCALHOST, as in TCPLOCALHOST"),
     ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)"),
-    ("CVM_LOOKUP_SECRET", "the secret to send to a module in lookup mode"),
     ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
 ];
 
@@ -134,7 +133,7 @@ impl Login<'_> {
                 .with(CredentialType::RESPONSE, digest.expose())
                 .with(CredentialType::RESPONSE_TYPE, b"APOP"),
         };
-        asking::ask_with(modules, credentials)
+        asking::ask_about_login(modules, &asking::v2_request(modules, &credentials)?)
     }
 
     fn ask_v1(&self, module: &ModuleList) -> Result<Reply, Stopped> {
@@ -144,6 +143,6 @@ impl Login<'_> {
             Proof::Password(password) => ClientRequest::v1(name, domain, &[password]),
             Proof::Apop { timestamp, digest } => ClientRequest::v1(name, domain, &[SecretRef::new(timestamp), digest]),
         };
-        asking::ask(module, &request?)
+        asking::ask_about_login(module, &request?)
     }
 }

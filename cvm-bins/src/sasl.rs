@@ -94,7 +94,8 @@ fn run(
 fn check(login: &Login, modules: &ModuleList) -> Result<(Outcome, Names), Stopped> {
     let (domain, split_chars) = (asking::ucspi_domain(), asking::split_chars());
     let credentials = login.credentials(Account::split(login.user(), &domain, &split_chars));
-    let reply = match asking::ask_about_login(modules, &credentials) {
+    let request = asking::v2_request(modules, &credentials);
+    let reply = match request.and_then(|request| asking::ask_about_login(modules, &request)) {
         // The client's name or password is longer than anybody can be asked about.
         Err(Stopped::Request(error)) => Reply::failure(error.code()),
         reply => reply?,

@@ -127,6 +127,23 @@ fn a_module_that_hashes_passwords_refuses_apop_as_wrong() {
 }
 
 #[test]
+fn no_secret_of_lookup_mode_lets_anybody_in() {
+    let station = Station::start(Make::Ours, &table("/"), &[("CVM_LOOKUP_SECRET", "sesame")]);
+    let path = station.folder().path("passwd");
+    // The last one is in lookup mode only if it sees the secret of its caller.
+    let modules = [station.module(Mode::Local), station.module(Mode::Udp), Make::Ours.program("cvm-pwfile")];
+    for (secret, password) in [("sesame", "wrong"), ("sesame", "sesame"), ("", "wrong")] {
+        let settings = [("CVM_LOOKUP_SECRET", secret), ("CVM_PWFILE_PATH", &path)];
+        let refuses = |program: &str, module: &str| {
+            let record = format!("alice\0{password}\0");
+            assert_refused(&check(&Make::Ours.program(program), record.as_bytes(), &[module, "true"], &settings), 1);
+        };
+        modules.iter().for_each(|module| refuses("cvm-checkpassword", module));
+        refuses("cvm-v1checkpassword", &modules[2]);
+    }
+}
+
+#[test]
 fn modules_in_trouble_let_nobody_in() {
     let folder = Folder::new();
     let garbage = folder.script("garbage", "cat >/dev/null; printf 'hello'");
