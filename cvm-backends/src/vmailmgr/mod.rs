@@ -126,7 +126,7 @@ impl Vmailmgr {
             Some(value) => Lookup::Known(Account { owner, domain, name, value, decoy, table: Some(path) }),
             None => {
                 if decoy.is_some() {
-                    table.read_in_vain();
+                    table.read_in_vain(&name);
                 }
                 let decoy = decoy.map(|value| Account { owner, domain, name, value, decoy: None, table: None });
                 Lookup::Unknown { scope: Some(Scope::In), decoy }
