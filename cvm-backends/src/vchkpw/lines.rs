@@ -25,7 +25,7 @@ impl Lines {
         let line = |name: &[u8], data: &[u8]| OwnedLine::new([name, b":", data].concat());
         let account = table.search(user)?.map(|data| line(user, &data));
         if account.is_none() {
-            table.read_in_vain();
+            table.read_in_vain(user);
         }
         let decoy = table.decoy_or_spare(user, |data| is_usable(&line(NOBODY, data)))?.map(|data| line(NOBODY, &data));
         table.check()?;

@@ -2,6 +2,14 @@
 //!
 //! An address is assigned to a user as qmail assigns it; what is left of it is the name of the virtual user in the table
 //! that is in the user's home. Tables stay open, many at a time, and are looked at with one `stat` a round.
+//!
+//! By qmail's rules a login asks no name service and makes 10 system calls (counted with `strace -f -c`): 3 in the table
+//! of assignments, 4 in that of the users, and 3 to choose the record that stands in for a user who does not exist, which
+//! is done for those who do as well. A look-up without a password makes 7. By the original's rules the name service is
+//! asked on the way, and those who can wait have it to do.
+//!
+//! Clear text is judged in the event loop, hashes by those who compute them. Where a right password would be converted,
+//! which means to hash it and to make a table anew, those who can wait judge it.
 
 mod convert;
 mod mailbox;
@@ -126,7 +134,7 @@ impl Vmailmgr {
             Some(value) => Lookup::Known(Account { owner, domain, name, value, decoy, table: Some(path) }),
             None => {
                 if decoy.is_some() {
-                    table.read_in_vain();
+                    table.read_in_vain(&name);
                 }
                 let decoy = decoy.map(|value| Account { owner, domain, name, value, decoy: None, table: None });
                 Lookup::Unknown { scope: Some(Scope::In), decoy }
