@@ -138,7 +138,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
         }
     }
 
-    /// Tells whether [`version`](Self::version) waits for somebody who reads the file, or reads it.
+    /// Tells whether [`catch_up`](Self::catch_up) waits for somebody who reads the file, or reads it.
     pub(crate) fn is_due(&self) -> bool {
         self.0.is_due()
     }
@@ -155,12 +155,27 @@ impl<T: Send + Sync + 'static> Watched<T> {
         Ok(self.0.current())
     }
 
-    /// Returns the last whole version.
+    /// Returns the last whole version, once what was noticed until now is read.
     ///
     /// # Errors
     ///
     /// Why there is none.
     pub(crate) fn version(&self) -> Result<Arc<T>, io::ErrorKind> {
+        self.catch_up();
+        self.last()
+    }
+
+    /// Returns the last whole version, whether or not a newer one is due.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub(crate) fn last(&self) -> Result<Arc<T>, io::ErrorKind> {
+        self.0.current()
+    }
+
+    /// Waits until what was noticed until now is read, or reads it.
+    pub(crate) fn catch_up(&self) {
         let noticed = self.0.noticed.load(Ordering::Acquire);
         let is_due = || self.0.handled.load(Ordering::Acquire) < noticed;
         if is_due()
@@ -169,7 +184,6 @@ impl<T: Send + Sync + 'static> Watched<T> {
             // What went wrong is taken note of; the last version answers.
             let _ = turn.load(Patience::Blocking);
         }
-        self.0.current()
     }
 }
 

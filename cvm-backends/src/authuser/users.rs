@@ -88,6 +88,7 @@ impl Users {
     ///
     /// [`Temporary`] if that cannot be told now.
     pub fn find(&self, name: Name) -> Result<Lookup<Account>, Temporary> {
+        self.file.catch_up();
         self.complete(self.find_line(name)?)
     }
 
@@ -112,7 +113,7 @@ impl Users {
         Ok(self.judge(account, claim)? && !account.is_decoy)
     }
 
-    /// Finds the line of a name; what is in memory is enough for that, unless [`is_due`](Self::is_due).
+    /// Finds the line of a name in what is in memory, whether or not a newer version [is due](Self::is_due).
     pub(super) fn find_line(&self, name: Name) -> Result<Lookup<Account>, Temporary> {
         let Some(table) = self.table()? else {
             return Ok(Lookup::Unknown { scope: None, decoy: None });
@@ -146,7 +147,7 @@ impl Users {
         })
     }
 
-    /// Tells whether [`find_line`](Self::find_line) has to wait for the file.
+    /// Tells whether [`find`](Self::find) waits for the file.
     pub(super) fn is_due(&self) -> bool {
         self.file.is_due()
     }
@@ -160,7 +161,7 @@ impl Users {
     }
 
     fn table(&self) -> Result<Option<Arc<Table>>, Temporary> {
-        match self.file.version() {
+        match self.file.last() {
             Ok(table) => Ok(Some(table)),
             Err(io::ErrorKind::NotFound) if self.missing == Missing::Empty => {
                 let path = self.path.display();

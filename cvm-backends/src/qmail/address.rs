@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::{io, iter};
 
+use cvm_core::answer::Patience;
+
 use super::control::{self, Control, Domains, Prepends};
-use super::{HostOptions, Rules};
+use super::{Halt, HostOptions, Rules};
 use crate::Notices;
 
 /// What stands in for a missing `me` and a missing `envnoathost`.
@@ -70,13 +72,13 @@ impl Addresses {
         self.percent_hack.iter().for_each(Control::reload);
     }
 
-    /// Tells whether [`find`](Self::find) has to read a file, or to wait for somebody who does.
-    pub(super) fn is_due(&self) -> bool {
-        self.me.is_due()
-            || self.envnoathost.is_due()
-            || self.locals.is_due()
-            || self.virtual_domains.is_due()
-            || self.percent_hack.as_ref().is_some_and(Control::is_due)
+    /// Lets those go on who can wait for newer versions of the files; others only if there are none.
+    pub(super) fn catch_up(&self, patience: Patience) -> Result<(), Halt> {
+        self.me.catch_up(patience)?;
+        self.envnoathost.catch_up(patience)?;
+        self.locals.catch_up(patience)?;
+        self.virtual_domains.catch_up(patience)?;
+        self.percent_hack.iter().try_for_each(|control| control.catch_up(patience))
     }
 
     /// Returns where an address leads; `None` if its domain is not ours.

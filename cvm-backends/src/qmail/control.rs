@@ -5,7 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Rules;
+use cvm_core::answer::Patience;
+
+use super::{Halt, Rules};
 use crate::Notices;
 use crate::watched::Watched;
 
@@ -33,14 +35,21 @@ impl<T: Send + Sync + 'static> Control<T> {
         self.0.reload();
     }
 
-    /// Tells whether [`get`](Self::get) has to read the file, or to wait for somebody who does.
-    pub(crate) fn is_due(&self) -> bool {
-        self.0.is_due()
+    /// Lets those go on who can wait for a newer version; others only if there is none.
+    pub(crate) fn catch_up(&self, patience: Patience) -> Result<(), Halt> {
+        match patience {
+            Patience::Immediate if self.0.is_due() => Err(Halt::Waits),
+            Patience::Immediate => Ok(()),
+            Patience::Blocking => {
+                self.0.catch_up();
+                Ok(())
+            }
+        }
     }
 
-    /// Returns what the file says, `None` if there is no such file.
+    /// Returns what the file said when it was last read, `None` if there was no such file.
     pub(crate) fn get(&self) -> io::Result<Option<Arc<T>>> {
-        match self.0.version() {
+        match self.0.last() {
             Ok(version) => Ok(Some(version)),
             Err(io::ErrorKind::NotFound) => Ok(None),
             Err(kind) => Err(kind.into()),

@@ -57,9 +57,7 @@ impl Host {
 
     /// Finds whom an address is assigned to.
     pub(crate) fn find(&self, account: &[u8], domain: &[u8], patience: Patience) -> Result<Resident, Halt> {
-        if patience == Patience::Immediate && self.addresses.is_due() {
-            return Err(Halt::Waits);
-        }
+        self.addresses.catch_up(patience)?;
         let Some(to) = self.addresses.find(account, domain, &self.options)? else {
             return Ok(Resident::Elsewhere);
         };

@@ -67,9 +67,7 @@ impl Domains {
         if let Some(domain) = &self.fixed {
             return Ok(domain.clone());
         }
-        if patience == Patience::Immediate && self.default.is_due() {
-            return Err(Halt::Waits);
-        }
+        self.default.catch_up(patience)?;
         Ok(self.default.get()?.map(|domain| domain.to_vec()).unwrap_or_default())
     }
 
