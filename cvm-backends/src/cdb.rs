@@ -38,8 +38,8 @@ const COLLISIONS_MAX: u32 = 64;
 /// How many times in a row a table is opened that is exchanged meanwhile.
 const TRIES: usize = 4;
 
-/// The largest value that is read.
-const DATA_MAX: u32 = 1024 * 1024;
+/// The largest value that is read; some dozens of them at a time.
+const DATA_MAX: u32 = 256 * 1024;
 
 /// How many bytes of a record are read at once; most have fewer.
 const RECORD_GUESS: usize = 512;

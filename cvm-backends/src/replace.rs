@@ -22,7 +22,7 @@ use crate::stamp::Stamp;
 const TRIES: usize = 4;
 
 /// The largest file that is replaced: it is held in memory twice.
-const SIZE_MAX: u64 = 256 * 1024 * 1024;
+const SIZE_MAX: u64 = 64 * 1024 * 1024;
 
 /// Replaces a file by what `make` makes of its bytes; tells whether it was replaced. It is not if `make` makes nothing,
 /// or if somebody else is about to replace it.

@@ -6,6 +6,13 @@ use zeroize::Zeroizing;
 
 use super::{HEADER, SLOT, damaged, hash, pair_at};
 
+/// How many records a table may have, far beyond any domain: it may be made to cost memory.
+const RECORDS_MAX: usize = 1_000_000;
+
+/// How many slots are looked at for a record in the mean, many times what half-full tables need: keys may be chosen so
+/// that they get in each other's way.
+const STEPS_MAX: usize = 64;
+
 /// A record of a table: its hash, its position in the bytes, and what it holds.
 struct Record<'t> {
     hash: u32,
@@ -48,6 +55,10 @@ fn records(table: &[u8]) -> io::Result<Vec<Record<'_>>> {
         let rest = bytes.get(position + SLOT..).ok_or_else(damaged)?;
         let (key, rest) = rest.split_at_checked(key_length as usize).ok_or_else(damaged)?;
         let value = rest.get(..value_length as usize).ok_or_else(damaged)?;
+        if records.len() >= RECORDS_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        records.try_reserve(1)?;
         records.push(Record { hash: hash(key), position, key, value });
         position += SLOT + key.len() + value.len();
     }
@@ -66,6 +77,7 @@ fn check_slots(table: &[u8], records: &[Record<'_>]) -> io::Result<()> {
             if (hash & 255) as usize != number {
                 return Err(damaged());
             }
+            found.try_reserve(1)?;
             found.push((record as usize, hash));
         }
     }
@@ -86,6 +98,7 @@ fn made(records: &[Record<'_>]) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut chains = vec![Vec::new(); 256];
     for record in records {
         let chain = chains.get_mut((record.hash & 255) as usize).ok_or_else(damaged)?;
+        chain.try_reserve(1)?;
         chain.push((record.hash, number(table.len())?));
         for length in [record.key.len(), record.value.len()] {
             table.extend_from_slice(&number(length)?.to_le_bytes());
@@ -94,7 +107,7 @@ fn made(records: &[Record<'_>]) -> io::Result<Zeroizing<Vec<u8>>> {
         table.extend_from_slice(record.value);
     }
     for (index, chain) in chains.iter().enumerate() {
-        let (position, slots) = (number(table.len())?, slots(chain));
+        let (position, slots) = (number(table.len())?, slots(chain)?);
         let pair = [position.to_le_bytes(), number(slots.len())?.to_le_bytes()].concat();
         table.get_mut(index * SLOT..(index + 1) * SLOT).ok_or_else(damaged)?.copy_from_slice(&pair);
         for (hash, record) in slots {
@@ -106,16 +119,20 @@ fn made(records: &[Record<'_>]) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Puts the records of one hash table into twice as many slots: each into the first free one from its own on.
-fn slots(chain: &[(u32, u32)]) -> Vec<(u32, u32)> {
-    let mut slots = vec![(0, 0); chain.len() * 2];
+fn slots(chain: &[(u32, u32)]) -> io::Result<Vec<(u32, u32)>> {
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(chain.len() * 2)?;
+    slots.resize(chain.len() * 2, (0, 0));
+    let mut steps = STEPS_MAX * (STEPS_MAX + chain.len());
     for &(hash, record) in chain {
         let start = (hash >> 8) as usize % slots.len();
         let (before, after) = slots.split_at_mut(start);
-        if let Some(free) = after.iter_mut().chain(before).find(|slot| slot.1 == 0) {
-            *free = (hash, record);
-        }
+        let mut places = after.iter_mut().chain(before).enumerate();
+        let (step, free) = places.find(|(_, slot)| slot.1 == 0).ok_or_else(damaged)?;
+        *free = (hash, record);
+        steps = steps.checked_sub(step).ok_or_else(damaged)?;
     }
-    slots
+    Ok(slots)
 }
 
 /// Positions and lengths have 32 bits.
@@ -191,6 +208,14 @@ mod tests {
         for length in 0..whole.len() {
             assert!(change(&whole[..length]).is_err(), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn keys_that_get_in_each_others_way_are_a_table_that_is_left_alone() {
+        let alike = |count: usize| vec![(b"one".to_vec(), b"1".to_vec()); count];
+        let change = |count| with_value(&bytes(&alike(count)), b"one", b"1", b"new").map(|changed| changed.is_some());
+        assert!(matches!(change(80), Ok(true)));
+        assert_eq!(change(5000).expect_err("slow").kind(), io::ErrorKind::InvalidData);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 
 use cvm_core::SecretRef;
 use zeroize::Zeroizing;
@@ -28,6 +29,8 @@ pub(super) struct Converter {
     to: Option<Conversion>,
     notices: Notices,
     failed: Once,
+    /// Held by the one who converts: he needs time and memory, and the next login is another chance.
+    turn: Mutex<()>,
 }
 
 /// A record as it was when its password was found to be right.
@@ -39,7 +42,7 @@ pub(super) struct Entry<'a> {
 
 impl Converter {
     pub(super) fn new(to: Option<Conversion>, notices: Notices) -> Self {
-        Self { to, notices, failed: Once::default() }
+        Self { to, notices, failed: Once::default(), turn: Mutex::default() }
     }
 
     /// Tells whether a stored password is one to be converted.
@@ -57,6 +60,9 @@ impl Converter {
     /// Converts the password of a record, which takes time. One that has changed since stays as it is, and what goes
     /// wrong is told, but not to the one who logs in.
     pub(super) fn convert(&self, entry: &Entry<'_>, password: SecretRef<'_>) {
+        let Ok(_turn) = self.turn.try_lock() else {
+            return;
+        };
         let make = |table: &[u8]| {
             let stored = self.stored(password)?;
             let value = record::with_password(entry.value, &stored);
