@@ -19,6 +19,9 @@ const SIZES: &[(usize, usize, usize)] = &[(10, 60, 15), (1_000_000, 9, 1)];
 /// From here on a login has more than one thread.
 const LARGE: usize = 1_000_000;
 
+/// Does nothing.
+pub(crate) const EMPTY: &str = "int main(void) { return 0; }\n";
+
 /// Reads the whole table and does nothing with it.
 const READS: &str = "#include <fcntl.h>\n#include <stdlib.h>\n#include <unistd.h>\nstatic char buffer[131072];\n\
     int main(void) { int table = open(getenv(\"CVM_PWFILE_PATH\"), O_RDONLY);\n\
@@ -59,14 +62,13 @@ pub(crate) fn run(_: Options) {
 const STATIC: &str = "ours, static";
 
 fn contenders(folder: &Folder) -> Vec<Contender> {
-    let c = folder.write("empty.c", "int main(void) { return 0; }\n");
+    let c = folder.write("empty.c", EMPTY);
     let reads = folder.write("reads.c", READS);
     let rust = folder.write("empty.rs", "fn main() {}\n");
-    let empty = |title, name: &str, compiler: &str, arguments: &[&str]| {
-        let path = folder.path(name);
-        let status = Command::new(compiler).args(arguments).args(["-o", &path]).status();
-        assert!(status.is_ok_and(|status| status.success()), "{compiler} cannot compile {name}");
-        Contender { title, path, answers: false }
+    let empty = |title, name: &str, compiler: &str, arguments: &[&str]| Contender {
+        title,
+        path: compiled(folder, name, compiler, arguments),
+        answers: false,
     };
     let answering = |title, path| Contender { title, path, answers: true };
     let mut contenders = vec![
@@ -79,6 +81,14 @@ fn contenders(folder: &Folder) -> Vec<Contender> {
     ];
     contenders.extend(processes::ours_static("cvm-pwfile").map(|path| answering(STATIC, path)));
     contenders
+}
+
+/// Compiles a program, and returns its path.
+pub(crate) fn compiled(folder: &Folder, name: &str, compiler: &str, arguments: &[&str]) -> String {
+    let path = folder.path(name);
+    let status = Command::new(compiler).args(arguments).args(["-o", &path]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{compiler} cannot compile {name}");
+    path
 }
 
 /// The median of so many logins.

@@ -8,6 +8,7 @@ mod command;
 mod crypt;
 mod hash;
 mod hub;
+mod login;
 mod lookup;
 mod measure;
 mod once;
@@ -61,6 +62,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "command",
         about: "one login in command mode, beside the original and programs that do nothing",
         run: command::run,
+    },
+    Benchmark {
+        name: "login",
+        about: "one login by cvm-checkpassword and a module in command mode, beside the original's pair",
+        run: login::run,
     },
     Benchmark {
         name: "soak",

@@ -28,7 +28,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(path: &str, settings: Settings<'_>) -> Self {
-        let mut command = process::command(path, &[], settings);
+        Self::with_arguments(path, &[], settings)
+    }
+
+    pub(crate) fn with_arguments(path: &str, arguments: &[&str], settings: Settings<'_>) -> Self {
+        let mut command = process::command(path, arguments, settings);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         Self { command, output: Vec::new() }
     }
