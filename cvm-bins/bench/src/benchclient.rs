@@ -8,9 +8,9 @@ use cvm_core::client::{ClientRequest, Credentials, Endpoint, ModuleList};
 use cvm_core::wire::Reply;
 use cvm_core::{Code, SecretRef};
 
-use crate::asking;
-use crate::environment;
-use crate::program::{Program, Stopped, complain};
+use cvm_bins::asking;
+use cvm_bins::environment;
+use cvm_bins::program::{Program, Stopped, complain};
 
 const V2: Program = Program {
     arguments: "COUNT MODULE[,MODULE...] ACCOUNT DOMAIN [PASSWORD]",

@@ -1,0 +1,4 @@
+//! The benchmark clients of CVM. They have a package of their own so that no other program is built with what draws
+//! and counts here.
+
+pub mod benchclient;
