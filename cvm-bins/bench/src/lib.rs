@@ -2,3 +2,12 @@
 //! and counts here.
 
 pub mod benchclient;
+
+mod credentials;
+mod load;
+mod options;
+mod plot;
+mod progress;
+mod summary;
+mod tally;
+mod timeline;
