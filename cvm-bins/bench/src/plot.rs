@@ -13,6 +13,9 @@ const SIZE: (u32, u32) = (960, 720);
 const COLORS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(0, 158, 115), RGBColor(230, 159, 0), RGBColor(213, 94, 0)];
 
+/// How much longer the axis of time is than the run: the legend stands there.
+const ROOM: f64 = 1.12;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 type Point = (f64, f64);
@@ -23,7 +26,7 @@ pub(crate) fn draw(summary: &Summary) -> Result<String, Box<dyn Error>> {
     let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let (upper, lower) = root.split_vertically(SIZE.1 * 3 / 5);
-    let (intervals, seconds) = (intervals(summary), summary.elapsed.as_secs_f64());
+    let (intervals, seconds) = (intervals(summary), summary.elapsed.as_secs_f64() * ROOM);
     draw_latency(&upper, &intervals, seconds)?;
     draw_throughput(&lower, &intervals, seconds)?;
     root.present()?;
