@@ -18,7 +18,6 @@ pub mod serving;
 pub mod start;
 
 pub mod authuser;
-pub mod benchclient;
 pub mod chain;
 pub mod checkpassword;
 pub mod pwfile;

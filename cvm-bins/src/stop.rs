@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level::pipe};
@@ -30,5 +30,11 @@ impl Signals {
 
 /// Makes sure that the exit statuses of children can be had: a parent that ignores SIGCHLD hands that down.
 pub(crate) fn collect_children() -> io::Result<()> {
-    flag::register(SIGCHLD, Arc::new(AtomicBool::new(false))).map(drop)
+    // Once: a handler stays, and each makes the next one slower to add.
+    static FAILURE: OnceLock<Option<io::Error>> = OnceLock::new();
+    let register = || flag::register(SIGCHLD, Arc::new(AtomicBool::new(false))).err();
+    match FAILURE.get_or_init(register) {
+        Some(error) => Err(error.kind().into()),
+        None => Ok(()),
+    }
 }

@@ -24,7 +24,7 @@ impl Make {
     #[must_use]
     pub fn program(self, name: &str) -> String {
         let (folder, remedy) = match self {
-            Self::Ours => (built_programs(), "build it with `cargo build -p cvm-bins`, or set $CVM_TEST_BIN"),
+            Self::Ours => (built_programs(), "build it with `cargo build --workspace --bins`, or set $CVM_TEST_BIN"),
             Self::Original => ("/usr/bin".into(), "install the original with `apt-get install cvm`"),
         };
         let path = folder.join(name);

@@ -2,6 +2,7 @@
 
 mod authuser;
 mod benchclient;
+mod benchclient_options;
 mod chain_module;
 mod chains;
 mod challenge;

@@ -22,9 +22,11 @@ fn names(below: &str) -> Vec<String> {
     names
 }
 
-/// The programs of the light package; the heavy ones have their own folders.
+/// Where the programs of the light package are, and those of each heavy one.
+const SOURCES: [&str; 2] = ["cvm-bins/src/bin", "cvm-bins/bench/src/bin"];
+
 fn programs() -> impl Iterator<Item = String> {
-    let sources = names("cvm-bins/src/bin").into_iter();
+    let sources = SOURCES.into_iter().flat_map(names);
     sources.filter_map(|source| source.strip_suffix(".rs").map(str::to_owned)).filter(|name| name != WITHOUT_PAGE)
 }
 

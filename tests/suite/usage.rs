@@ -35,6 +35,25 @@ const PROGRAMS: &[(&str, &[&str])] = &[
             "CVM_CLIENT_TIMEOUT",
         ],
     ),
+    (
+        "cvm-benchclient",
+        &[
+            "COUNT MODULE[,MODULE...] ACCOUNT DOMAIN [PASSWORD]",
+            "--concurrency N",
+            "--duration TIME",
+            "--rate N",
+            "--credentials FILE",
+            "--json",
+            "--plot FILE.svg",
+            "CVM_LOOKUP_SECRET",
+            "CVM_RANDOM_BYTES",
+            "CVM_CLIENT_TIMEOUT",
+        ],
+    ),
+    (
+        "cvm-v1benchclient",
+        &["COUNT MODULE ACCOUNT DOMAIN CREDENTIAL", "--rate N", "--credentials FILE", "CVM_CLIENT_TIMEOUT"],
+    ),
     ("cvm-v1testclient", &["MODULE ACCOUNT DOMAIN [CREDENTIAL]...", "CVM_CLIENT_TIMEOUT"]),
     (
         "cvm-sasltest",

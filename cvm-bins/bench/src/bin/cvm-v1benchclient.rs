@@ -2,4 +2,4 @@
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
-cvm_bins::entry!(cvm_bins::benchclient::main_v1);
+cvm_bins::entry!(cvm_bench::benchclient::main_v1);
