@@ -6,6 +6,9 @@ use zeroize::Zeroizing;
 
 use super::{HEADER, SLOT, damaged, hash, pair_at};
 
+/// How far from its own slot a record may be: in the half-full tables of honest makers it is a few dozen at most.
+const DISTANCE_MAX: usize = 1000;
+
 /// A record of a table: its hash, its position in the bytes, and what it holds.
 struct Record<'t> {
     hash: u32,
@@ -19,7 +22,8 @@ struct Record<'t> {
 ///
 /// # Errors
 ///
-/// `InvalidData` if the bytes are no whole table, or one in which other records are found than those that are in it.
+/// `InvalidData` if the bytes are no whole table, or one whose slots lead to other records than those that are in it, or
+/// whose records have the same hash by the thousand; otherwise if there is no memory.
 pub(crate) fn with_value(
     table: &[u8],
     key: &[u8],
@@ -48,22 +52,28 @@ fn records(table: &[u8]) -> io::Result<Vec<Record<'_>>> {
         let rest = bytes.get(position + SLOT..).ok_or_else(damaged)?;
         let (key, rest) = rest.split_at_checked(key_length as usize).ok_or_else(damaged)?;
         let value = rest.get(..value_length as usize).ok_or_else(damaged)?;
+        records.try_reserve(1)?;
         records.push(Record { hash: hash(key), position, key, value });
         position += SLOT + key.len() + value.len();
     }
     Ok(records)
 }
 
-/// Makes sure that each record is found by its hash, and nothing else is found.
+/// Makes sure that each record has one slot with its hash, among those for such hashes, and nothing else has one. Whether
+/// a search comes to that slot is not looked at: in the table that is made it does.
 fn check_slots(table: &[u8], records: &[Record<'_>]) -> io::Result<()> {
     let mut found = Vec::new();
+    found.try_reserve_exact(records.len())?;
+    // No slot is in two hash tables, so that there are no more of them than the file has room for.
+    let mut left = table.len() / SLOT;
     for number in 0..256 {
         let (position, length) = pair_at(table, number * SLOT).ok_or_else(damaged)?;
+        left = left.checked_sub(length as usize).ok_or_else(damaged)?;
         let slots = table.get(position as usize..).filter(|_| length > 0).unwrap_or_default();
         let slots = (length as usize).checked_mul(SLOT).and_then(|size| slots.get(..size)).ok_or_else(damaged)?;
         let pairs = slots.chunks_exact(SLOT).filter_map(|slot| pair_at(slot, 0)).filter(|(_, record)| *record != 0);
         for (hash, record) in pairs {
-            if (hash & 255) as usize != number {
+            if (hash & 255) as usize != number || found.len() == records.len() {
                 return Err(damaged());
             }
             found.push((record as usize, hash));
@@ -86,6 +96,7 @@ fn made(records: &[Record<'_>]) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut chains = vec![Vec::new(); 256];
     for record in records {
         let chain = chains.get_mut((record.hash & 255) as usize).ok_or_else(damaged)?;
+        chain.try_reserve(1)?;
         chain.push((record.hash, number(table.len())?));
         for length in [record.key.len(), record.value.len()] {
             table.extend_from_slice(&number(length)?.to_le_bytes());
@@ -94,7 +105,7 @@ fn made(records: &[Record<'_>]) -> io::Result<Zeroizing<Vec<u8>>> {
         table.extend_from_slice(record.value);
     }
     for (index, chain) in chains.iter().enumerate() {
-        let (position, slots) = (number(table.len())?, slots(chain));
+        let (position, slots) = (number(table.len())?, slots(chain)?);
         let pair = [position.to_le_bytes(), number(slots.len())?.to_le_bytes()].concat();
         table.get_mut(index * SLOT..(index + 1) * SLOT).ok_or_else(damaged)?.copy_from_slice(&pair);
         for (hash, record) in slots {
@@ -106,16 +117,17 @@ fn made(records: &[Record<'_>]) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Puts the records of one hash table into twice as many slots: each into the first free one from its own on.
-fn slots(chain: &[(u32, u32)]) -> Vec<(u32, u32)> {
-    let mut slots = vec![(0, 0); chain.len() * 2];
+fn slots(chain: &[(u32, u32)]) -> io::Result<Vec<(u32, u32)>> {
+    let mut slots = Vec::new();
+    slots.try_reserve_exact(chain.len() * 2)?;
+    slots.resize(chain.len() * 2, (0, 0));
     for &(hash, record) in chain {
         let start = (hash >> 8) as usize % slots.len();
         let (before, after) = slots.split_at_mut(start);
-        if let Some(free) = after.iter_mut().chain(before).find(|slot| slot.1 == 0) {
-            *free = (hash, record);
-        }
+        let free = after.iter_mut().chain(before).take(DISTANCE_MAX).find(|slot| slot.1 == 0);
+        *free.ok_or_else(damaged)? = (hash, record);
     }
-    slots
+    Ok(slots)
 }
 
 /// Positions and lengths have 32 bits.
@@ -141,6 +153,8 @@ pub(crate) fn check(table: &[u8], key: &[u8], value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -191,6 +205,41 @@ mod tests {
         for length in 0..whole.len() {
             assert!(change(&whole[..length]).is_err(), "{length} bytes");
         }
+    }
+
+    /// A table of so many records with empty keys, which all have the same hash.
+    fn of_one_hash(count: u32) -> Vec<u8> {
+        let mut table = vec![0; HEADER];
+        table.resize(HEADER + count as usize * SLOT, 0);
+        let pair = [u32::try_from(table.len()).expect("small"), 2 * count].map(u32::to_le_bytes).concat();
+        let at = (hash(b"") & 255) as usize * SLOT;
+        table[at..at + SLOT].copy_from_slice(&pair);
+        let first = u32::try_from(HEADER).expect("small");
+        for number in 0..count {
+            let slot = [hash(b""), first + number * 8].map(u32::to_le_bytes).concat();
+            table.extend_from_slice(&slot);
+        }
+        table.resize(table.len() + count as usize * SLOT, 0);
+        table
+    }
+
+    #[test]
+    fn a_table_whose_hashes_are_all_the_same_is_given_up() {
+        assert!(with_value(&of_one_hash(900), b"", b"", b"new").expect("a table").is_some());
+        let start = Instant::now();
+        let changed = with_value(&of_one_hash(500_000), b"", b"", b"new");
+        assert_eq!(changed.expect_err("given up").kind(), io::ErrorKind::InvalidData);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_table_whose_hash_tables_are_in_one_place_is_damaged() {
+        let slots = 1_900_000_u32;
+        let table = [2048_u32.to_le_bytes(), slots.to_le_bytes()].concat().repeat(256);
+        let table = [table, vec![0; slots as usize * SLOT]].concat();
+        let start = Instant::now();
+        assert_eq!(with_value(&table, b"", b"", b"new").expect_err("damaged").kind(), io::ErrorKind::InvalidData);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 
     proptest! {
