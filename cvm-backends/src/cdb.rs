@@ -38,8 +38,8 @@ const COLLISIONS_MAX: u32 = 64;
 /// How many times in a row a table is opened that is exchanged meanwhile.
 const TRIES: usize = 4;
 
-/// The largest value that is read; some dozens of them at a time.
-const DATA_MAX: u32 = 256 * 1024;
+/// The largest record that is read: far more than a mailbox or an assignment has, and little enough for an event loop.
+const RECORD_MAX: usize = 64 * 1024;
 
 /// How many bytes of a record are read at once; most have fewer.
 const RECORD_GUESS: usize = 512;
@@ -52,8 +52,18 @@ pub(crate) struct Cdb {
     header: Box<[u8; HEADER]>,
     /// The value under the empty key, once it was asked for.
     of_empty_key: OnceLock<Option<Zeroizing<Vec<u8>>>>,
-    /// What stands in for a key for which no decoy was found, once it was needed.
-    spare: OnceLock<Option<Zeroizing<Vec<u8>>>>,
+    /// What stands in for a key for which no decoy was found, once it was needed, or why there is nothing.
+    spare: OnceLock<Result<Option<Zeroizing<Vec<u8>>>, io::ErrorKind>>,
+}
+
+/// The beginning of a record, as much as is read at once.
+struct Start {
+    position: u64,
+    key_length: usize,
+    /// That of key and value.
+    length: usize,
+    /// What is there of them.
+    bytes: Zeroizing<Vec<u8>>,
 }
 
 /// What a step of a search makes of a file that is no table.
@@ -161,20 +171,24 @@ impl Cdb {
         if is_inside { Ok((position, length)) } else { Err(damaged()) }
     }
 
-    /// Returns the value of the record at this position if it has this key.
+    /// Returns the value of the record at this position if it has this key. Of others no more than the beginning is
+    /// read, however large they are.
     fn record(&self, position: u32, key: &[u8]) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let found = self.record_at(position, |length| length as usize == key.len())?;
-        let parts = found.as_ref().and_then(|(length, record)| record.split_at_checked(*length));
+        let start = self.start_at(position)?;
+        if !start.may_have(key) {
+            return Ok(None);
+        }
+        if start.length > RECORD_MAX {
+            return Err(damaged());
+        }
+        let record = self.whole(&start)?;
+        let parts = record.split_at_checked(start.key_length);
         let data = parts.filter(|(found, _)| *found == key).map(|(_, data)| Zeroizing::new(data.to_vec()));
         Ok(data)
     }
 
-    /// Returns the record at this position, key and value in one, and the length of the key, if that fits.
-    fn record_at(
-        &self,
-        position: u32,
-        fits: impl FnOnce(u32) -> bool,
-    ) -> io::Result<Option<(usize, Zeroizing<Vec<u8>>)>> {
+    /// Reads the beginning of the record at this position, which is whole.
+    fn start_at(&self, position: u32) -> io::Result<Start> {
         let position = u64::from(position);
         let available =
             self.stamp.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
@@ -183,26 +197,35 @@ impl Cdb {
         let start = guess.get_mut(..length).ok_or_else(damaged)?;
         self.read(start, position)?;
         let (key_length, data_length) = pair_at(start, 0).ok_or_else(damaged)?;
-        if SLOT as u64 + u64::from(key_length) + u64::from(data_length) > available {
+        let length = u64::from(key_length) + u64::from(data_length);
+        if SLOT as u64 + length > available {
             return Err(damaged());
         }
-        if !fits(key_length) {
-            return Ok(None);
+        let length = usize::try_from(length).map_err(|_| damaged())?;
+        let bytes = start.get(SLOT..).ok_or_else(damaged)?;
+        let bytes = Zeroizing::new(bytes.get(..length).unwrap_or(bytes).to_vec());
+        Ok(Start { position, key_length: key_length as usize, length, bytes })
+    }
+
+    /// Returns a record of which the beginning was read, key and value in one.
+    fn whole(&self, start: &Start) -> io::Result<Zeroizing<Vec<u8>>> {
+        if start.bytes.len() == start.length {
+            return Ok(start.bytes.clone());
         }
-        if data_length > DATA_MAX {
-            return Err(damaged());
-        }
-        let length = key_length as usize + data_length as usize;
-        let mut record = Zeroizing::new(start.get(SLOT..SLOT + length).map(<[u8]>::to_vec).unwrap_or_default());
-        if record.is_empty() {
-            record.resize(length, 0);
-            self.read(&mut record, position + SLOT as u64)?;
-        }
-        Ok(Some((key_length as usize, record)))
+        let mut record = Zeroizing::new(vec![0; start.length]);
+        self.read(&mut record, start.position + SLOT as u64)?;
+        Ok(record)
     }
 
     fn read(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
         self.file.read_exact_at(bytes, position).map_err(too_short)
+    }
+}
+
+impl Start {
+    /// Tells whether the key is this one, as far as it was read.
+    fn may_have(&self, key: &[u8]) -> bool {
+        self.key_length == key.len() && self.bytes.iter().zip(key).all(|(found, wanted)| found == wanted)
     }
 }
 

@@ -21,8 +21,8 @@ use crate::stamp::Stamp;
 /// How many times in a row a file is read that is replaced meanwhile.
 const TRIES: usize = 4;
 
-/// The largest file that is replaced: it is held in memory twice.
-const SIZE_MAX: u64 = 64 * 1024 * 1024;
+/// The largest file that is replaced: it is held in memory twice, and belongs to somebody who may wish that it were not.
+const SIZE_MAX: u64 = 16 * 1024 * 1024;
 
 /// Replaces a file by what `make` makes of its bytes; tells whether it was replaced. It is not if `make` makes nothing,
 /// or if somebody else is about to replace it.
@@ -250,6 +250,14 @@ mod tests {
         assert!(replace(&path, |_| Err(io::Error::other("no"))).is_err());
         assert_eq!(alone(&path), "old");
         assert!(replace(&path.with_extension("missing"), |_| made("new")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_left_alone() {
+        let (_folder, path) = folder("old");
+        File::options().write(true).open(&path).expect("it opens").set_len(SIZE_MAX + 1).expect("a sparse file");
+        assert!(replace(&path, |_| panic!("it is not read")).is_err());
+        assert_eq!(std::fs::metadata(&path).expect("there").len(), SIZE_MAX + 1);
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use std::io;
 
-use zeroize::Zeroizing;
-
-use super::{Cdb, DATA_MAX, HEADER, SLOT, damaged, pair_at};
+use super::{Cdb, HEADER, SLOT, damaged, pair_at};
 use crate::pwfile::DecoyKey;
 
 /// How many records are tried for a name.
@@ -13,8 +11,12 @@ const RECORDS_MAX: usize = 32;
 /// How many slots of a hash table are looked at for them.
 const SLOTS: u32 = 64;
 
-/// A record: key and value in one, and the length of the key.
-type Record = (usize, Zeroizing<Vec<u8>>);
+/// The largest record that is tried: more than one with a password has.
+pub(super) const RECORD_MAX: usize = 16 * 1024;
+
+/// Where the first record is.
+#[expect(clippy::cast_possible_truncation, reason = "the header is small")]
+pub(super) const FIRST: u32 = HEADER as u32;
 
 impl Cdb {
     /// Chooses a record that `take` takes, given key and value: in one version of a table always the same for a name.
@@ -34,9 +36,7 @@ impl Cdb {
         for table in 0..256_u32 {
             let hash = start.wrapping_add(table.wrapping_mul(step));
             for position in self.positions(hash)?.into_iter().take(left) {
-                let (length, record) = self.any_record(position)?;
-                let (key, value) = record.split_at_checked(length).ok_or_else(damaged)?;
-                if let Some(taken) = take(key, value) {
+                if let Some(taken) = self.try_record(position, &mut take)? {
                     return Ok(Some(taken));
                 }
                 left -= 1;
@@ -49,18 +49,24 @@ impl Cdb {
     }
 
     /// Chooses the hash from which on records are tried, and the odd step that leads through all hash tables, by a key
-    /// that is secret, but the same for all processes: the first record.
+    /// that is secret, but the same for all processes: the first record, as much of it as is read at once.
     fn way(&self, name: &[u8]) -> io::Result<Option<(u32, u32)>> {
         if self.stamp.size == HEADER as u64 {
             return Ok(None);
         }
-        let (_, first) = self.any_record(u32::try_from(HEADER).map_err(|_| damaged())?)?;
-        let [a, b, c, d, step, ..] = DecoyKey::new(&first).position(name, u64::MAX).to_le_bytes();
+        let first = self.start_at(FIRST)?;
+        let [a, b, c, d, step, ..] = DecoyKey::new(&first.bytes).position(name, u64::MAX).to_le_bytes();
         Ok(Some((u32::from_le_bytes([a, b, c, d]), u32::from(step) | 1)))
     }
 
-    fn any_record(&self, position: u32) -> io::Result<Record> {
-        self.record_at(position, |length| length <= DATA_MAX)?.ok_or_else(damaged)
+    fn try_record<T>(&self, position: u32, take: &mut impl FnMut(&[u8], &[u8]) -> Option<T>) -> io::Result<Option<T>> {
+        let start = self.start_at(position)?;
+        if start.length > RECORD_MAX {
+            return Ok(None);
+        }
+        let record = self.whole(&start)?;
+        let (key, value) = record.split_at_checked(start.key_length).ok_or_else(damaged)?;
+        Ok(take(key, value))
     }
 
     /// Returns where the records of some slots are, from the one on that a hash leads to.

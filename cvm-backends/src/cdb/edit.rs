@@ -6,12 +6,8 @@ use zeroize::Zeroizing;
 
 use super::{HEADER, SLOT, damaged, hash, pair_at};
 
-/// How many records a table may have, far beyond any domain: it may be made to cost memory.
-const RECORDS_MAX: usize = 1_000_000;
-
-/// How many slots are looked at for a record in the mean, many times what half-full tables need: keys may be chosen so
-/// that they get in each other's way.
-const STEPS_MAX: usize = 64;
+/// How far from its own slot a record may be: in the half-full tables of honest makers it is a few dozen at most.
+const DISTANCE_MAX: usize = 1000;
 
 /// A record of a table: its hash, its position in the bytes, and what it holds.
 struct Record<'t> {
@@ -26,7 +22,8 @@ struct Record<'t> {
 ///
 /// # Errors
 ///
-/// `InvalidData` if the bytes are no whole table, or one in which other records are found than those that are in it.
+/// `InvalidData` if the bytes are no whole table, or one whose slots lead to other records than those that are in it, or
+/// whose records have the same hash by the thousand; otherwise if there is no memory.
 pub(crate) fn with_value(
     table: &[u8],
     key: &[u8],
@@ -55,9 +52,6 @@ fn records(table: &[u8]) -> io::Result<Vec<Record<'_>>> {
         let rest = bytes.get(position + SLOT..).ok_or_else(damaged)?;
         let (key, rest) = rest.split_at_checked(key_length as usize).ok_or_else(damaged)?;
         let value = rest.get(..value_length as usize).ok_or_else(damaged)?;
-        if records.len() >= RECORDS_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
         records.try_reserve(1)?;
         records.push(Record { hash: hash(key), position, key, value });
         position += SLOT + key.len() + value.len();
@@ -65,19 +59,23 @@ fn records(table: &[u8]) -> io::Result<Vec<Record<'_>>> {
     Ok(records)
 }
 
-/// Makes sure that each record is found by its hash, and nothing else is found.
+/// Makes sure that each record has one slot with its hash, among those for such hashes, and nothing else has one. Whether
+/// a search comes to that slot is not looked at: in the table that is made it does.
 fn check_slots(table: &[u8], records: &[Record<'_>]) -> io::Result<()> {
     let mut found = Vec::new();
+    found.try_reserve_exact(records.len())?;
+    // No slot is in two hash tables, so that there are no more of them than the file has room for.
+    let mut left = table.len() / SLOT;
     for number in 0..256 {
         let (position, length) = pair_at(table, number * SLOT).ok_or_else(damaged)?;
+        left = left.checked_sub(length as usize).ok_or_else(damaged)?;
         let slots = table.get(position as usize..).filter(|_| length > 0).unwrap_or_default();
         let slots = (length as usize).checked_mul(SLOT).and_then(|size| slots.get(..size)).ok_or_else(damaged)?;
         let pairs = slots.chunks_exact(SLOT).filter_map(|slot| pair_at(slot, 0)).filter(|(_, record)| *record != 0);
         for (hash, record) in pairs {
-            if (hash & 255) as usize != number {
+            if (hash & 255) as usize != number || found.len() == records.len() {
                 return Err(damaged());
             }
-            found.try_reserve(1)?;
             found.push((record as usize, hash));
         }
     }
@@ -123,14 +121,11 @@ fn slots(chain: &[(u32, u32)]) -> io::Result<Vec<(u32, u32)>> {
     let mut slots = Vec::new();
     slots.try_reserve_exact(chain.len() * 2)?;
     slots.resize(chain.len() * 2, (0, 0));
-    let mut steps = STEPS_MAX * (STEPS_MAX + chain.len());
     for &(hash, record) in chain {
         let start = (hash >> 8) as usize % slots.len();
         let (before, after) = slots.split_at_mut(start);
-        let mut places = after.iter_mut().chain(before).enumerate();
-        let (step, free) = places.find(|(_, slot)| slot.1 == 0).ok_or_else(damaged)?;
-        *free = (hash, record);
-        steps = steps.checked_sub(step).ok_or_else(damaged)?;
+        let free = after.iter_mut().chain(before).take(DISTANCE_MAX).find(|slot| slot.1 == 0);
+        *free.ok_or_else(damaged)? = (hash, record);
     }
     Ok(slots)
 }
@@ -158,6 +153,8 @@ pub(crate) fn check(table: &[u8], key: &[u8], value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -210,12 +207,39 @@ mod tests {
         }
     }
 
+    /// A table of so many records with empty keys, which all have the same hash.
+    fn of_one_hash(count: u32) -> Vec<u8> {
+        let mut table = vec![0; HEADER];
+        table.resize(HEADER + count as usize * SLOT, 0);
+        let pair = [u32::try_from(table.len()).expect("small"), 2 * count].map(u32::to_le_bytes).concat();
+        let at = (hash(b"") & 255) as usize * SLOT;
+        table[at..at + SLOT].copy_from_slice(&pair);
+        let first = u32::try_from(HEADER).expect("small");
+        for number in 0..count {
+            let slot = [hash(b""), first + number * 8].map(u32::to_le_bytes).concat();
+            table.extend_from_slice(&slot);
+        }
+        table.resize(table.len() + count as usize * SLOT, 0);
+        table
+    }
+
     #[test]
-    fn keys_that_get_in_each_others_way_are_a_table_that_is_left_alone() {
-        let alike = |count: usize| vec![(b"one".to_vec(), b"1".to_vec()); count];
-        let change = |count| with_value(&bytes(&alike(count)), b"one", b"1", b"new").map(|changed| changed.is_some());
-        assert!(matches!(change(80), Ok(true)));
-        assert_eq!(change(5000).expect_err("slow").kind(), io::ErrorKind::InvalidData);
+    fn a_table_whose_hashes_are_all_the_same_is_given_up() {
+        assert!(with_value(&of_one_hash(900), b"", b"", b"new").expect("a table").is_some());
+        let start = Instant::now();
+        let changed = with_value(&of_one_hash(500_000), b"", b"", b"new");
+        assert_eq!(changed.expect_err("given up").kind(), io::ErrorKind::InvalidData);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_table_whose_hash_tables_are_in_one_place_is_damaged() {
+        let slots = 1_900_000_u32;
+        let table = [2048_u32.to_le_bytes(), slots.to_le_bytes()].concat().repeat(256);
+        let table = [table, vec![0; slots as usize * SLOT]].concat();
+        let start = Instant::now();
+        assert_eq!(with_value(&table, b"", b"", b"new").expect_err("damaged").kind(), io::ErrorKind::InvalidData);
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 
     proptest! {

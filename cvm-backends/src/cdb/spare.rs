@@ -4,15 +4,12 @@ use std::io;
 
 use zeroize::Zeroizing;
 
-use super::{Cdb, DATA_MAX, FIRST_SLOTS, HEADER, RECORD_GUESS, SLOT, damaged, hash};
+use super::decoy::{FIRST, RECORD_MAX};
+use super::{Cdb, FIRST_SLOTS, HEADER, RECORD_GUESS, SLOT, damaged, hash};
 
-/// How many records are tried, and how far into the file. Beyond that a table has none to speak of.
-const RECORDS_MAX: usize = 1024;
-const BYTES_MAX: u32 = 1024 * 1024;
-
-/// Where the first record is.
-#[expect(clippy::cast_possible_truncation, reason = "the header is small")]
-const FIRST: u32 = HEADER as u32;
+/// How many records are tried, and how much of them is read. Beyond that a table has none to speak of.
+const RECORDS_MAX: usize = 4096;
+const BYTES_MAX: usize = 256 * 1024;
 
 impl Cdb {
     /// Returns the value of a record that fits, as [`decoy`](Self::decoy) chooses it; if it finds none among the few
@@ -33,11 +30,12 @@ impl Cdb {
         let spare = match self.spare.get() {
             Some(spare) => spare,
             None => {
-                let spare = self.first(&fits)?;
+                // A table that is damaged stays so: it is not searched again for each name.
+                let spare = self.first(&fits).map_err(|error| error.kind());
                 self.spare.get_or_init(|| spare)
             }
         };
-        Ok(spare.clone())
+        spare.clone().map_err(io::Error::from)
     }
 
     /// Reads what a search with a hit would have read more than one for this key, and forgets it, so that both take as
@@ -54,17 +52,24 @@ impl Cdb {
 
     /// Returns the first value that fits, in the order of the file.
     fn first(&self, fits: impl Fn(&[u8]) -> bool) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let (end, mut position) = (self.end_of_records()?.min(BYTES_MAX), FIRST);
+        let (end, mut position, mut left) = (self.end_of_records()?, FIRST, BYTES_MAX);
         for _ in 0..RECORDS_MAX {
             if position >= end {
                 break;
             }
-            let (length, record) = self.record_at(position, |length| length <= DATA_MAX)?.ok_or_else(damaged)?;
-            let value = record.get(length..).ok_or_else(damaged)?;
-            if fits(value) {
-                return Ok(Some(Zeroizing::new(value.to_vec())));
+            let start = self.start_at(position)?;
+            if start.length <= RECORD_MAX {
+                let Some(rest) = left.checked_sub(start.length) else {
+                    break;
+                };
+                left = rest;
+                let record = self.whole(&start)?;
+                let value = record.get(start.key_length..).ok_or_else(damaged)?;
+                if fits(value) {
+                    return Ok(Some(Zeroizing::new(value.to_vec())));
+                }
             }
-            let size = u32::try_from(SLOT + record.len()).ok();
+            let size = u32::try_from(SLOT + start.length).ok();
             position = size.and_then(|size| position.checked_add(size)).ok_or_else(damaged)?;
         }
         Ok(None)
@@ -85,6 +90,12 @@ impl Cdb {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
     use proptest::prelude::*;
 
     use super::*;
@@ -105,12 +116,83 @@ mod tests {
 
     #[test]
     fn one_value_that_fits_stands_in_for_every_key() {
-        let mut values = vec!["-"; 1100];
-        values[1000] = "+the one";
+        let mut values = vec!["-"; 2000];
+        values[1234] = "+the one";
         let table = table(&values);
         for key in 0..200 {
             assert_eq!(decoy(&table, key).as_deref(), Some(&b"+the one"[..]));
         }
+    }
+
+    #[test]
+    fn damage_on_the_way_to_the_spare_is_found_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.cdb");
+        made(&path, &(0..50).map(|number| (format!("k{number}").into(), b"-".to_vec())).collect::<Vec<_>>());
+        let mut bytes = std::fs::read(&path).expect("readable");
+        let table = of_bytes(&bytes).expect("a table");
+        let end = table.end_of_records().expect("whole") as usize;
+        // The last record, to which no slot leads that is tried before, is longer than the file.
+        let last = end - SLOT - "k49-".len();
+        bytes[last..last + 4].fill(0xff);
+        for slot in bytes[end..].chunks_exact_mut(SLOT) {
+            if slot[4..] == u32::try_from(last).expect("small").to_le_bytes() {
+                slot[4..].copy_from_slice(&FIRST.to_le_bytes());
+            }
+        }
+        let table = of_bytes(&bytes).expect("a table");
+        for tries in 1..3 {
+            let asked = Cell::new(0);
+            let fits = |_: &[u8]| {
+                asked.set(asked.get() + 1);
+                false
+            };
+            assert_eq!(table.decoy_or_spare(b"x", fits).expect_err("damaged").kind(), io::ErrorKind::InvalidData);
+            assert_eq!(asked.get() > 49, tries == 1, "{} records", asked.get());
+        }
+    }
+
+    /// A sparse table of nearly 4 GiB: records of a size, one behind the other, to the first of which all slots lead.
+    fn sparse(path: &Path, key_length: u32, value_length: u32) {
+        let size = SLOT as u64 + u64::from(key_length) + u64::from(value_length);
+        let end = (u64::from(u32::MAX) - 64 * 1024).min(HEADER as u64 + 5000 * size);
+        let end = HEADER as u64 + (end - HEADER as u64) / size * size;
+        let slots = 64_u32;
+        let file = File::create(path).expect("a file");
+        let header = [u32::try_from(end).expect("less than 4 GiB").to_le_bytes(), slots.to_le_bytes()].concat();
+        file.write_all_at(&header.repeat(256), 0).expect("written");
+        for position in (HEADER as u64..end).step_by(usize::try_from(size).expect("small")) {
+            let lengths = [key_length.to_le_bytes(), value_length.to_le_bytes()].concat();
+            file.write_all_at(&lengths, position).expect("written");
+        }
+        let slot = [hash(&[b'x'; 200]).to_le_bytes(), FIRST.to_le_bytes()].concat();
+        file.write_all_at(&slot.repeat(slots as usize), end).expect("written");
+    }
+
+    #[test]
+    fn a_table_of_gigabytes_is_searched_in_no_time() {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+        let path = folder.path().join("t.cdb");
+        for (key_length, value_length) in [(1 << 20, 1 << 20), (200, 1 << 20), (200, 16_000), (16_000, 200), (0, 0)] {
+            sparse(&path, key_length, value_length);
+            let table = Cdb::open(&path).expect("it opens");
+            let start = Instant::now();
+            for _ in 0..10 {
+                // All slots have the hash of this key, and lead to a record with another one.
+                assert!(table.search(&[b'x'; 200]).expect("no damage").is_none());
+                assert!(table.decoy_or_spare(b"x", |_| false).expect("no damage").is_none());
+            }
+            assert!(start.elapsed() < Duration::from_secs(1), "{key_length} {value_length} {:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn the_spare_is_found_behind_a_record_that_is_too_large_for_one() {
+        let table = table(&["-", &format!("+{}", "x".repeat(RECORD_MAX)), "-", "+small"]);
+        for key in 0..50 {
+            assert_eq!(decoy(&table, key).as_deref(), Some(&b"+small"[..]));
+        }
+        assert!(table.find(b"k1").expect("a whole table").is_some_and(|value| value.len() > RECORD_MAX));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::thread;
 use memchr::{memchr, memrchr};
 use zeroize::Zeroizing;
 
-use super::entry::{DECOY_LINES, DecoyKey, Entry};
+use super::entry::{DECOY_LINES, DecoyKey, Entry, LINE_MAX};
 use super::needle::Needle;
 
 /// How much is read at a time: small enough to stay in the processor's cache.
@@ -157,7 +157,8 @@ impl Pass<'_> {
 }
 
 /// Reads the lines that begin in a range, and calls for each piece of whole ones; the last line of the file is whole
-/// without its newline. Returns where reading ended: for a range beyond the file's end, that end.
+/// without its newline. Of a line that is too long for an entry and for the room a beginning is taken for it, which is
+/// too long as well: a file without newlines takes no more memory than another. Returns where reading ended: for a range beyond the file's end, that end.
 fn read_lines(
     file: &impl ReadAt,
     range: Range<u64>,
@@ -169,7 +170,12 @@ fn read_lines(
     let mut position = range.start.saturating_sub(1);
     let (mut kept, mut is_inside, mut is_newline) = (0, range.start == 0, false);
     loop {
-        if kept == buffer.len() {
+        if kept == buffer.len() && kept > LINE_MAX {
+            if take(&buffer).is_break() {
+                return Ok(End::default());
+            }
+            (position, kept, is_inside) = (position + as_u64(kept), 0, false);
+        } else if kept == buffer.len() {
             buffer = grown(&buffer)?;
         }
         let count = read(file, &mut buffer[kept..], position + as_u64(kept))?;
@@ -219,7 +225,7 @@ fn owned(line: &[u8]) -> OwnedLine {
     Zeroizing::new(line.to_vec())
 }
 
-/// Makes room for a line that is longer than the buffer, if there is memory.
+/// Makes room for a line that is longer than the buffer, but perhaps not too long, if there is memory.
 fn grown(buffer: &[u8]) -> Result<OwnedLine, TryReserveError> {
     let mut longer = Zeroizing::new(Vec::new());
     longer.try_reserve_exact(buffer.len() * 2)?;
@@ -231,3 +237,6 @@ fn grown(buffer: &[u8]) -> Result<OwnedLine, TryReserveError> {
 const fn as_u64(length: usize) -> u64 {
     length as u64
 }
+
+#[cfg(test)]
+mod tests;

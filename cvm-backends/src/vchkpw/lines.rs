@@ -1,12 +1,17 @@
 //! Lines: those of an account and of its decoy, out of the table of a domain.
 
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use super::record::Record;
 use crate::cdb::Cdb;
 use crate::pwfile::{self, Entry, OwnedLine};
-use crate::stamp;
+use crate::stamp::{self, Stamp};
+
+/// The largest text that is read for each request, which has some hundred thousand accounts: the folder may be that of
+/// somebody who wants the others to wait.
+const TEXT_MAX: u64 = 64 * 1024 * 1024;
 
 /// A name for lines of a table that stand in for others.
 const NOBODY: &[u8] = b"nobody";
@@ -41,9 +46,14 @@ impl Lines {
     /// of `/etc/shadow`: a symbolic link is not followed.
     pub(super) fn of_text(path: &Path, user: &[u8]) -> io::Result<Self> {
         let is_usable = |entry: &Entry<'_>| Record::of(entry).is_some_and(|record| record.is_usable());
-        let (account, decoy) = pwfile::scan(|| stamp::open_unlinked(path), user, &is_usable)?;
+        let (account, decoy) = pwfile::scan(|| open_text(path), user, &is_usable)?;
         Ok(Self { account: account.filter(|line| Record::parse(line).is_some()), decoy })
     }
+}
+
+fn open_text(path: &Path) -> io::Result<(File, Stamp)> {
+    let (file, stamp) = stamp::open_unlinked(path)?;
+    if stamp.size > TEXT_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok((file, stamp)) }
 }
 
 fn is_usable(line: &[u8]) -> bool {

@@ -95,6 +95,19 @@ fn the_text_is_not_what_a_link_leads_to() {
     assert_eq!(server.said.take().len(), 1);
 }
 
+#[test]
+fn a_text_of_gigabytes_is_not_read() {
+    let host = Host::new(&[]);
+    host.text(&format!("{}\n", line("joe")));
+    let text = fs::File::options().write(true).open(host.of_domain("vpasswd")).expect("it opens");
+    text.set_len(4 << 30).expect("a sparse file");
+    let server = host.server();
+    for _ in 0..2 {
+        assert_eq!(server.login("joe", "a.example", "secret"), 4);
+    }
+    assert_eq!(server.said.take().len(), 1);
+}
+
 fn cost(module: &Vchkpw, domain: &str) -> (Cost, Cost) {
     let packet = v2(&[(1, b"joe"), (2, domain.as_bytes()), (3, b"secret")]);
     let request = Request::decode(&packet, CredentialType::PASSWORD).expect("a request");
