@@ -12,9 +12,11 @@ pub mod contact;
 pub mod findings;
 pub mod folder;
 pub mod packet;
+pub mod prefix;
 pub mod process;
 pub mod programs;
 pub mod server;
+pub mod service;
 pub mod station;
 pub mod talk;
 
