@@ -19,6 +19,7 @@ pub mod server;
 pub mod service;
 pub mod station;
 pub mod talk;
+pub mod trouble;
 
 /// Variables for a program's environment.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];

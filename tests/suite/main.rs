@@ -21,6 +21,7 @@ mod mailfront;
 mod manual;
 mod mutations;
 mod passwords;
+mod pop3;
 mod qmail;
 mod qmail_authuser;
 mod qmail_authuser_helpers;
