@@ -252,8 +252,19 @@ fn modules_in_trouble_let_nobody_in() {
                 assert_eq!(qmail.fetch("pass", "tim", PASSWORD), "refused: b'-ERR status 111'", "{trouble}");
                 assert!(qmail.told().is_empty(), "{trouble}");
             });
+            scope.spawn(move || assert_told_as_temporary(trouble));
         }
     });
+}
+
+/// Programs without descriptor 3 have codes.
+fn assert_told_as_temporary(trouble: &Trouble) {
+    for client in ["cvm-testclient", "cvm-v1testclient"] {
+        let arguments = [trouble.module(), "tim", "here.example", PASSWORD];
+        let mut client = command(&Make::Ours.program(client), &arguments, &[("CVM_CLIENT_TIMEOUT", "500")]);
+        let told = run_within(Duration::from_secs(60), &mut client, b"");
+        assert!(matches!(told.end, End::Exit(1..=7)) && told.stdout.is_empty(), "{trouble}: {told:?}");
+    }
 }
 
 /// A real module, stopped with a request before it, and killed.
