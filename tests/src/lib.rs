@@ -12,11 +12,14 @@ pub mod contact;
 pub mod findings;
 pub mod folder;
 pub mod packet;
+pub mod prefix;
 pub mod process;
 pub mod programs;
 pub mod server;
+pub mod service;
 pub mod station;
 pub mod talk;
+pub mod trouble;
 
 /// Variables for a program's environment.
 pub type Settings<'a> = &'a [(&'a str, &'a str)];

@@ -1,0 +1,92 @@
+//! The programs as they are installed, where any user can run them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::Settings;
+use crate::folder::Folder;
+use crate::process::{self, End, Finished};
+use crate::programs::{Make, tool};
+
+/// A folder that programs, manual pages and examples are installed into.
+#[derive(Debug)]
+pub struct Prefix {
+    folder: Folder,
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Prefix {
+    /// Installs everything.
+    ///
+    /// # Panics
+    ///
+    /// If that fails, or if anything is said about it.
+    #[must_use]
+    pub fn new() -> Self {
+        let prefix = Self::empty();
+        let finished = prefix.install(&[]);
+        assert_eq!(finished, Finished::new(0, "", ""));
+        prefix
+    }
+
+    /// Makes the folder, and copies of the programs that are small enough to be installed by many tests.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    #[must_use]
+    pub fn empty() -> Self {
+        let folder = Folder::new();
+        fs::set_permissions(folder.path(""), PermissionsExt::from_mode(0o755)).expect("our own folder");
+        fs::create_dir(folder.path("built")).expect("a folder");
+        let prefix = Self { folder };
+        let shown = prefix.install(&["--show"]).output();
+        let bin = prefix.path("bin/");
+        for name in shown.lines().filter_map(|line| line.strip_prefix("755 ")?.strip_prefix(&bin)) {
+            let copy = prefix.folder.path(&format!("built/{name}"));
+            let arguments = ["-o", &copy, &Make::Ours.program(name)];
+            let strip = tool("strip", "binutils");
+            let stripped = process::run(&mut process::command(strip.to_str().expect("UTF-8"), &arguments, &[]), b"");
+            assert_eq!(stripped.end, End::Exit(0), "{name}: {stripped:?}");
+        }
+        prefix
+    }
+
+    /// Runs the installer with these options.
+    #[must_use]
+    pub fn install(&self, options: &[&str]) -> Finished {
+        let built = self.folder.path("built");
+        let prefix = self.path("");
+        installer(&[options, &[prefix.trim_end_matches('/')]].concat(), &[("CVM_PROGRAMS", &built)])
+    }
+
+    /// Returns the path of an installed file.
+    #[must_use]
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path(&format!("prefix/{name}"))
+    }
+
+    /// Returns the folder in which the prefix is, for what belongs to neither.
+    #[must_use]
+    pub const fn folder(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+/// Runs the installer.
+///
+/// # Panics
+///
+/// If this workspace is not named in UTF-8.
+#[must_use]
+pub fn installer(arguments: &[&str], settings: Settings<'_>) -> Finished {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the root of the workspace");
+    let script = root.join("cvm-bins/etc/install");
+    process::run(&mut process::command(script.to_str().expect("UTF-8"), arguments, settings), b"")
+}
