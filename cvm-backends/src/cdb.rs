@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
+use crate::stamp::{GRACE, Links, Sight, Stamp, TICK};
 
 /// The 256 hash tables' positions and lengths, at the beginning of the file.
 const HEADER: usize = 2048;
@@ -77,8 +77,8 @@ impl Cdb {
     /// # Errors
     ///
     /// Those of opening and reading; `InvalidData` if it is no table, or not yet a whole one.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let (file, stamp) = stamp::open(path)?;
+    pub(crate) fn open(path: &Path, links: Links) -> io::Result<Self> {
+        let (file, stamp) = links.open(path)?;
         let table = Self::new(file, stamp)?;
         (0..256).try_for_each(|number| table.table(number).map(drop))?;
         Ok(table)
@@ -251,6 +251,7 @@ fn pair_at(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
 #[derive(Debug)]
 pub(crate) struct WatchedCdb {
     path: PathBuf,
+    links: Links,
     current: RwLock<Version>,
     /// Held by the one who opens a new version; nobody waits for it.
     look: Mutex<Look>,
@@ -273,18 +274,18 @@ struct Look {
 
 impl WatchedCdb {
     /// Opens the table; one that is missing or damaged is looked for again later.
-    pub(crate) fn open(path: PathBuf) -> Self {
+    pub(crate) fn open(path: PathBuf, links: Links) -> Self {
         let mut look = Look::default();
-        let current = match load(&path) {
+        let current = match load(&path, links) {
             Ok(opened) => look.take(opened),
             Err(error) => Version::none(&error),
         };
-        Self { path, current: RwLock::new(current), look: Mutex::new(look) }
+        Self { path, links, current: RwLock::new(current), look: Mutex::new(look) }
     }
 
     /// Looks whether the file has changed, with one `stat`, and opens it anew if so.
     pub(crate) fn refresh(&self) {
-        let seen = stamp::look(&self.path);
+        let seen = self.links.look(&self.path);
         let has_table = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
             if current.is_of(&seen) {
@@ -296,9 +297,9 @@ impl WatchedCdb {
         let Ok(mut look) = self.look.try_lock() else {
             return;
         };
-        let version = match load(&self.path) {
+        let version = match load(&self.path, self.links) {
             Ok(opened) => look.take(opened),
-            Err(_) if has_table && look.is_between_two(&self.path) => return,
+            Err(_) if has_table && look.is_between_two(&self.path, self.links) => return,
             Err(error) => Version::none(&error),
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
@@ -338,18 +339,18 @@ impl Look {
     }
 
     /// Tells whether what cannot be read may be a version that is not yet whole.
-    fn is_between_two(&mut self, path: &Path) -> bool {
+    fn is_between_two(&mut self, path: &Path, links: Links) -> bool {
         let since = *self.unreadable_since.get_or_insert_with(Instant::now);
-        since.elapsed() < GRACE && !stamp::has_stood(path)
+        since.elapsed() < GRACE && !links.has_stood(path)
     }
 }
 
 /// Opens a table; if it is exchanged meanwhile, the one that took its place.
-fn load(path: &Path) -> io::Result<Cdb> {
+fn load(path: &Path, links: Links) -> io::Result<Cdb> {
     let mut tries = 1;
     loop {
-        let table = Cdb::open(path)?;
-        if tries == TRIES || stamp::look(path).is_ok_and(|stamp| stamp == table.stamp) {
+        let table = Cdb::open(path, links)?;
+        if tries == TRIES || links.look(path).is_ok_and(|stamp| stamp == table.stamp) {
             return Ok(table);
         }
         tries += 1;

@@ -9,14 +9,15 @@
 //! | a domain that is not ours | 0 |
 //! | a user of the table | 3: two `pread` of the table, and `fstat`, as it may have been written to meanwhile |
 //! | the same by qmail's rules | 6: the home, and the two files that it may have |
-//! | an extension by qmail's rules | 6 or more: a `pread` for each cut, the home, a `stat` for each name of a file |
+//! | an extension by qmail's rules | 6 or more: a `pread` for each cut, the home, an `lstat` for each name of a file, and for a symbolic link a `stat` |
 //! | an extension by the original's rules, which ask the system first | about 140 of the name service of Debian |
 //! | a file in which programs are looked for | 5 more: it is read whole |
 //! | permissions | a thread that lives as long as the look-up |
 //!
 //! What asks no name service and checks no permissions is answered in an event loop, if the folders are on local file
 //! systems. Everything else is handed to whoever can wait; so is what needs a control file that is large and has
-//! changed, or a folder that is not yet known to be local.
+//! changed, a folder that is not yet known to be local, or a dot-qmail file that is a symbolic link: its user may have it
+//! lead to a host that is away.
 
 mod address;
 mod control;
@@ -102,8 +103,8 @@ pub(crate) enum Halt {
 }
 
 impl From<io::Error> for Halt {
-    fn from(_: io::Error) -> Self {
-        Self::Failed
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::WouldBlock { Self::Waits } else { Self::Failed }
     }
 }
 
@@ -129,7 +130,7 @@ impl Qmail {
         }
         match self.instructions(&user, patience)? {
             Instructions::Missing => not_found(Scope::In),
-            found if self.is_left_to_others(&found, &user.home)? => not_found(Scope::Out),
+            found if self.is_left_to_others(&found, &user.home, patience)? => not_found(Scope::Out),
             _ => Ok(Lookup::Known(Account { user, domain })),
         }
     }
@@ -142,12 +143,12 @@ impl Qmail {
     fn instructions(&self, user: &Assigned, patience: Patience) -> Result<Instructions, Halt> {
         let rules = self.host.rules();
         if self.permissions == Permissions::Unchecked {
-            return Ok(dotfile::find(user, rules, Access::Exists)?);
+            return Ok(dotfile::find(user, rules, Access::Exists(patience))?);
         }
         if patience == Patience::Immediate {
             return Err(Halt::Waits);
         }
-        let access = if rules == Rules::Qmail { Access::Opens } else { Access::Exists };
+        let access = if rules == Rules::Qmail { Access::Opens } else { Access::Exists(patience) };
         let found = ids::with_rights_of(user.uid, user.gid, || dotfile::find(user, rules, access));
         let found = found.inspect_err(|error| {
             self.no_rights
@@ -166,14 +167,15 @@ impl Qmail {
     }
 
     /// Tells whether another module answers for an address, as its program delivers.
-    fn is_left_to_others(&self, instructions: &Instructions, home: &Path) -> io::Result<bool> {
+    fn is_left_to_others(&self, instructions: &Instructions, home: &Path, patience: Patience) -> io::Result<bool> {
         let (programs, rules) = (&self.lookaside, self.host.rules());
         match instructions {
             _ if programs.is_empty() => Ok(false),
-            Instructions::File(path) => dotfile::runs_one_of(programs, path, rules),
+            Instructions::File(path) => dotfile::runs_one_of(programs, path, rules, patience),
+            Instructions::Missing => Ok(false),
             // Where no file is needed there may be one.
-            Instructions::NotNeeded | Instructions::Missing => {
-                let found = dotfile::runs_one_of(programs, &home.join(".qmail"), rules);
+            Instructions::NotNeeded => {
+                let found = dotfile::runs_one_of(programs, &home.join(".qmail"), rules, patience);
                 found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })
             }
         }

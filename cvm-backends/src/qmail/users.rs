@@ -14,6 +14,7 @@ use nix::unistd::User;
 use super::places::Places;
 use super::{Halt, Rules};
 use crate::cdb::{Cdb, WatchedCdb};
+use crate::stamp::Links;
 
 /// Names of the system's users are shorter than this for qmail-getpw.
 const NAME_MAX: usize = 32;
@@ -45,7 +46,7 @@ pub(crate) struct Assigned {
 impl Users {
     pub(crate) fn open(root: &Path) -> Self {
         let folder = root.join("users");
-        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name)));
+        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name), Links::Followed));
         Self { folder, tables }
     }
 

@@ -1,7 +1,7 @@
 //! `cvm-vchkpw`: the accounts of vpopmail's domains.
 //!
 //! A domain is one that qmail's `users/cdb` assigns a folder to. Its accounts are in `vpasswd.cdb` there, which stays
-//! open and is looked at with one `stat` in a round that asks for it, or, where that is missing, in `vpasswd`, which is
+//! open and is looked at with one `lstat` in a round that asks for it, or, where that is missing, in `vpasswd`, which is
 //! read from its beginning to its end for each request. Passwords are compared with the stored hash; where vpopmail
 //! stores them in clear text too, that answers challenges.
 //!
@@ -11,7 +11,7 @@
 //! | what is looked up | system calls |
 //! | --- | --- |
 //! | a domain that is not ours | 1 to 3: up to two `pread` of the table, and `fstat`, as it may have been written to meanwhile |
-//! | a name in a domain of ours | 10 or 11: that for each of the two tables, three or four `pread` for the decoy, a `stat` of the domain's table once a round |
+//! | a name in a domain of ours | 10 or 11: that for each of the two tables, three or four `pread` for the decoy, an `lstat` of the domain's table once a round |
 //! | the same for a service | 2 more, if neither domain nor host have limits; 4 or 5 for each file that is there |
 //!
 //! That is answered in an event loop, if the folders are on local file systems; the text, and limits that have just been
@@ -40,6 +40,7 @@ use crate::notices::OncePerFile;
 use crate::password::Comparison;
 use crate::pwfile::OwnedLine;
 use crate::qmail::{Halt, Places};
+use crate::stamp::Links;
 use crate::tables::Tables;
 use domain::{Domain, Domains};
 use limits::Limits;
@@ -146,8 +147,9 @@ impl Vchkpw {
         }
         let default = self.root.join("etc");
         self.files.places.allow(&default, patience)?;
-        for path in [domain.folder.join(".qmailadmin-limits"), default.join("vlimits.default")] {
-            match self.files.readable(&path, limits::read(&path, patience))? {
+        let of_domain = (domain.folder.join(".qmailadmin-limits"), Links::Refused);
+        for (path, links) in [of_domain, (default.join("vlimits.default"), Links::Followed)] {
+            match self.files.readable(&path, limits::read(&path, links, patience))? {
                 Limits::Read(flags) => return Ok(flags),
                 Limits::Unsettled => return Err(Halt::Waits),
                 Limits::Missing => (),

@@ -1,7 +1,7 @@
 //! `cvm-vmailmgr`: the virtual users of vmailmgr, each in the table of the system's user whom his domain belongs to.
 //!
 //! An address is assigned to a user as qmail assigns it; what is left of it is the name of the virtual user in the table
-//! that is in the user's home. Tables stay open, many at a time, and are looked at with one `stat` a round.
+//! that is in the user's home. Tables stay open, many at a time, and are looked at with one `lstat` a round.
 //!
 //! By qmail's rules a login asks no name service and makes 10 system calls (counted with `strace -f -c`): 3 in the table
 //! of assignments, 4 in that of the users, and 3 to choose the record that stands in for a user who does not exist, which
