@@ -90,6 +90,11 @@ impl Cdb {
         Ok(Self { file, stamp, header, of_empty_key: OnceLock::new(), spare: OnceLock::new() })
     }
 
+    /// Makes sure that the table belongs to one of these, root, or ourselves.
+    pub(crate) fn check_owner(&self, owners: &[u32]) -> io::Result<()> {
+        self.stamp.check_owner(owners)
+    }
+
     /// Returns the value that was stored first under this key.
     ///
     /// # Errors

@@ -48,6 +48,13 @@ impl Stamp {
         (self.size, self.modified) == (other.size, other.modified)
     }
 
+    /// Makes sure that the file belongs to one of those who may say what is in it: these, root, or ourselves.
+    pub(crate) fn check_owner(&self, owners: &[u32]) -> io::Result<()> {
+        let is_one =
+            self.owner == 0 || owners.contains(&self.owner) || self.owner == rustix::process::geteuid().as_raw();
+        if is_one { Ok(()) } else { Err(io::Error::other("it belongs to somebody who has no business with it")) }
+    }
+
     /// Returns how much of an age is enough: file systems that count whole seconds do not tell two changes of one apart.
     fn enough(&self, age: Duration) -> Duration {
         let counts_seconds = self.modified.1 == 0 && self.changed.1 == 0;

@@ -33,6 +33,7 @@ use cvm_core::answer::Patience;
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Request};
 use cvm_core::{Scope, StandardFacts};
+use nix::unistd::User;
 
 use crate::Notices;
 use crate::judge::Judge;
@@ -71,6 +72,8 @@ pub struct Options {
 pub struct Vchkpw {
     root: PathBuf,
     service: Option<Service>,
+    /// The user whose programs write the tables, if the system has one.
+    vpopmail: Option<u32>,
     domains: Domains,
     tables: Tables,
     judge: Judge,
@@ -113,6 +116,7 @@ impl Vchkpw {
             domains: Domains::open(&options, &notices),
             root: options.root,
             service: options.service,
+            vpopmail: User::from_name("vpopmail").ok().flatten().map(|user| user.uid.as_raw()),
             tables: Tables::default(),
             judge: Judge::new(Comparison::Crypt, notices.clone()),
             files: Files { places: Places::new(), notices, unreadable: OncePerFile::default() },
@@ -161,12 +165,17 @@ impl Vchkpw {
     /// Finds the line of an account, and another one, in the table of its domain.
     fn lines(&self, domain: &Domain, login: &Login, patience: Patience) -> Result<Lines, Halt> {
         let path = domain.folder.join("vpasswd.cdb");
+        // Whoever else can write to the folder could put a table there.
+        let owners = [domain.uid, self.vpopmail.unwrap_or(domain.uid)];
         let mut lines = match self.files.readable(&path, self.tables.get(&path))? {
-            Some(table) => self.files.readable(&path, Lines::of_table(&table, &login.user))?,
+            Some(table) => {
+                let lines = table.check_owner(&owners).and_then(|()| Lines::of_table(&table, &login.user));
+                self.files.readable(&path, lines)?
+            }
             None if patience == Patience::Immediate => return Err(Halt::Waits),
             None => {
                 let path = domain.folder.join("vpasswd");
-                self.files.readable(&path, Lines::of_text(&path, &login.user))?
+                self.files.readable(&path, Lines::of_text(&path, &login.user, &owners))?
             }
         };
         lines.account = lines.account.filter(|_| login.has_user());

@@ -125,7 +125,7 @@ impl Vmailmgr {
         if name.is_empty() {
             return Ok(not_ours);
         }
-        let Some((path, table)) = self.table(&owner.home, patience)? else {
+        let Some((path, table)) = self.table(&owner, patience)? else {
             return Ok(not_ours);
         };
         let value = self.told(&path, self.value(&table, &name))?;
@@ -152,13 +152,18 @@ impl Vmailmgr {
     }
 
     /// Opens the table of an owner; `None` if his home is there, but no table.
-    fn table(&self, home: &Path, patience: Patience) -> Result<Option<(PathBuf, Arc<Cdb>)>, Halt> {
+    fn table(&self, owner: &Assigned, patience: Patience) -> Result<Option<(PathBuf, Arc<Cdb>)>, Halt> {
+        let home = owner.home.as_path();
         self.host.allow(home.parent().unwrap_or(home), patience)?;
         let path = home.join(&self.table);
         if self.table.is_absolute() {
             self.host.allow(path.parent().unwrap_or(&path), patience)?;
         }
         let table = self.told(&path, self.tables.get(&path))?;
+        // Whoever can write to a home could put a table there, and log in as its owner.
+        if let Some(table) = table.as_ref().filter(|_| self.table.is_relative()) {
+            self.told(&path, table.check_owner(&[owner.uid]))?;
+        }
         let has_shown_home = table.is_some() && self.table.is_relative() && !home.as_os_str().is_empty();
         if !has_shown_home && !std::fs::metadata(home)?.is_dir() {
             return Err(Halt::Failed);

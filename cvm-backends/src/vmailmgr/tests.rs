@@ -273,6 +273,40 @@ fn a_damaged_table_or_record_is_told_once_and_is_code_4() {
 }
 
 #[test]
+fn a_table_that_somebody_else_has_put_into_a_home_is_code_4() {
+    let host = Host::new();
+    host.write(&[("joe", record(ENABLED, "$0$secret"))]);
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    for (uid, expected) in [(1234, 0), (0, 0), (4321, 4), (0, 0), (4321, 4)] {
+        std::os::unix::fs::chown(host.table(), Some(uid), Some(2345)).expect("root may");
+        let (notices, said) = Said::new();
+        let module = Vmailmgr::open(host.options(), notices);
+        for _ in 0..2 {
+            assert_eq!(code(&module, "joe", "secret"), expected, "{uid}");
+        }
+        assert_eq!(said.take().len(), usize::from(expected == 4));
+        // One table for all owners is where nobody but the administrator writes.
+        let module = Vmailmgr::open(Options { table: host.table(), ..host.options() }, Said::new().0);
+        assert_eq!(code(&module, "joe", "secret"), 0);
+    }
+}
+
+#[test]
+fn a_table_that_changes_hands_is_not_believed_any_longer() {
+    let host = Host::new();
+    host.write(&[("joe", record(ENABLED, "$0$secret"))]);
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let module = Vmailmgr::open(host.options(), Said::new().0);
+    assert_eq!(code(&module, "joe", "secret"), 0);
+    std::os::unix::fs::chown(host.table(), Some(4321), Some(2345)).expect("root may");
+    assert_eq!(code(&module, "joe", "secret"), 4);
+}
+
+#[test]
 fn users_are_found_in_the_loop_where_no_name_service_is_asked() {
     let host = Host::new();
     host.write(&[("joe", record(ENABLED, "$0$secret"))]);
