@@ -145,16 +145,10 @@ impl<'f> New<'f> {
 
     /// Changes places with the old version; tells whether that was the one that is there.
     fn take_place_of(mut self, old: &Old<'_>) -> io::Result<bool> {
-        match self.change_places(old.name) {
-            Ok(()) => self.stay_or_change_back(old),
-            // Some file systems cannot do that: what others put there in this moment is lost.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rustix::fs::renameat(self.folder, &self.name, self.folder, old.name)?;
-                self.is_to_go = false;
-                Ok(true)
-            }
-            Err(error) => Err(error.into()),
-        }
+        // On a file system that cannot do that nothing is replaced: what others put there in the moment between a last
+        // look and a renaming would be lost.
+        self.change_places(old.name)?;
+        self.stay_or_change_back(old)
     }
 
     fn change_places(&self, name: &OsStr) -> rustix::io::Result<()> {
