@@ -29,7 +29,6 @@ mod users;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use cvm_core::answer::Patience;
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
@@ -93,6 +92,17 @@ pub struct Account {
     domain: Vec<u8>,
 }
 
+/// Who answers for an address of a user, as its instructions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    /// Nobody: its mail is refused.
+    Nobodys,
+    /// Another module.
+    Others,
+    /// This one.
+    Ours,
+}
+
 /// Why a look-up ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Halt {
@@ -128,10 +138,10 @@ impl Qmail {
         if self.needs_files(&user) {
             self.host.allow(user.home.parent().unwrap_or(&user.home), patience)?;
         }
-        match self.instructions(&user, patience)? {
-            Instructions::Missing => not_found(Scope::In),
-            found if self.is_left_to_others(&found, &user.home, patience)? => not_found(Scope::Out),
-            _ => Ok(Lookup::Known(Account { user, domain })),
+        match self.delivery(&user, patience)? {
+            Delivery::Nobodys => not_found(Scope::In),
+            Delivery::Others => not_found(Scope::Out),
+            Delivery::Ours => Ok(Lookup::Known(Account { user, domain })),
         }
     }
 
@@ -140,45 +150,45 @@ impl Qmail {
         !user.dash.is_empty() || self.host.rules() == Rules::Qmail || !self.lookaside.is_empty()
     }
 
-    fn instructions(&self, user: &Assigned, patience: Patience) -> Result<Instructions, Halt> {
-        let rules = self.host.rules();
+    /// Looks into the home of a user, if need be with his rights.
+    fn delivery(&self, user: &Assigned, patience: Patience) -> Result<Delivery, Halt> {
         if self.permissions == Permissions::Unchecked {
-            return Ok(dotfile::find(user, rules, Access::Exists(patience))?);
+            return Ok(self.look(user, Access::Exists(patience), patience)?);
         }
         if patience == Patience::Immediate {
             return Err(Halt::Waits);
         }
-        let access = if rules == Rules::Qmail { Access::Opens } else { Access::Exists(patience) };
-        let found = ids::with_rights_of(user.uid, user.gid, || dotfile::find(user, rules, access));
+        let access = if self.host.rules() == Rules::Qmail { Access::Opens } else { Access::Exists(patience) };
+        let found = ids::with_rights_of(user.uid, user.gid, || self.look(user, access, patience));
         let found = found.inspect_err(|error| {
             self.no_rights
                 .give(&self.notices, format_args!("$CVM_QMAIL_CHECK_PERMS needs the rights of root: {error}"));
         })?;
         match found {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.is_denied_missing() => {
-                Ok(Instructions::Missing)
+                Ok(Delivery::Nobodys)
             }
             found => Ok(found?),
         }
     }
 
-    fn is_denied_missing(&self) -> bool {
-        self.permissions == Permissions::DeniedIsMissing
-    }
-
-    /// Tells whether another module answers for an address, as its program delivers.
-    fn is_left_to_others(&self, instructions: &Instructions, home: &Path, patience: Patience) -> io::Result<bool> {
+    fn look(&self, user: &Assigned, access: Access, patience: Patience) -> io::Result<Delivery> {
         let (programs, rules) = (&self.lookaside, self.host.rules());
-        match instructions {
-            _ if programs.is_empty() => Ok(false),
-            Instructions::File(path) => dotfile::runs_one_of(programs, path, rules, patience),
-            Instructions::Missing => Ok(false),
+        let is_left_to_others = match dotfile::find(user, rules, access)? {
+            Instructions::Missing => return Ok(Delivery::Nobodys),
+            _ if programs.is_empty() => false,
+            Instructions::File(path) => dotfile::runs_one_of(programs, &path, rules, patience)?,
             // Where no file is needed there may be one.
             Instructions::NotNeeded => {
-                let found = dotfile::runs_one_of(programs, &home.join(".qmail"), rules, patience);
-                found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })
+                let found = dotfile::runs_one_of(programs, &user.home.join(".qmail"), rules, patience);
+                found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })?
             }
-        }
+        };
+        Ok(if is_left_to_others { Delivery::Others } else { Delivery::Ours })
+    }
+
+    fn is_denied_missing(&self) -> bool {
+        self.permissions == Permissions::DeniedIsMissing
     }
 }
 

@@ -205,7 +205,8 @@ impl Assigned {
         let mut fields = data.split(|&byte| byte == 0);
         let mut next = || fields.next();
         let (name, uid, gid, home, dash, extension) = (next()?, next()?, next()?, next()?, next()?, next()?);
-        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok();
+        // The highest number tells the system's calls to leave an id as it is, which would be that of root.
+        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok().filter(|&id| id != u32::MAX);
         Some(Self {
             name: name.to_vec(),
             uid: number(uid)?,
