@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use crate::stamp::{GRACE, Links, Sight, Stamp, TICK};
@@ -304,7 +305,12 @@ impl WatchedCdb {
         };
         let version = match load(&self.path, self.links) {
             Ok(opened) => look.take(opened),
-            Err(_) if has_table && look.is_between_two(&self.path, self.links) => return,
+            // Without a descriptor nothing is known of the file.
+            Err(error)
+                if has_table && (is_without_descriptor(&error) || look.is_between_two(&self.path, self.links)) =>
+            {
+                return;
+            }
             Err(error) => Version::none(&error),
         };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
@@ -348,6 +354,11 @@ impl Look {
         let since = *self.unreadable_since.get_or_insert_with(Instant::now);
         since.elapsed() < GRACE && !links.has_stood(path)
     }
+}
+
+/// Tells whether a file was not opened because too many others are.
+fn is_without_descriptor(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// Opens a table; if it is exchanged meanwhile, the one that took its place.
