@@ -5,6 +5,8 @@
 //! do not know it: the two files change places in one step, and if another version than the one that was read is what
 //! comes out, they change back.
 
+mod left_over;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
@@ -45,6 +47,7 @@ pub(crate) fn replace(path: &Path, make: impl Fn(&[u8]) -> io::Result<Option<Zer
         let Some(bytes) = make(&old.read()?)? else {
             return Ok(false);
         };
+        left_over::remove(&folder, name, left_over::AGE);
         let new = New::write(&old, &bytes)?;
         if old.is_in_place()? && new.take_place_of(&old)? {
             rustix::fs::fsync(&folder)?;
