@@ -7,17 +7,19 @@
 mod decoy;
 pub(crate) mod edit;
 mod spare;
+mod watched;
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use zeroize::Zeroizing;
 
-use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
+use crate::stamp::{Links, Stamp};
+
+pub(crate) use watched::WatchedCdb;
 
 /// The 256 hash tables' positions and lengths, at the beginning of the file.
 const HEADER: usize = 2048;
@@ -34,9 +36,6 @@ const SLOTS_MAX: u32 = 16 * 1024;
 
 /// How many records of one search may have the hash of the key and another key.
 const COLLISIONS_MAX: u32 = 64;
-
-/// How many times in a row a table is opened that is exchanged meanwhile.
-const TRIES: usize = 4;
 
 /// The largest record that is read: far more than a mailbox or an assignment has, and little enough for an event loop.
 const RECORD_MAX: usize = 64 * 1024;
@@ -77,8 +76,8 @@ impl Cdb {
     /// # Errors
     ///
     /// Those of opening and reading; `InvalidData` if it is no table, or not yet a whole one.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let (file, stamp) = stamp::open(path)?;
+    pub(crate) fn open(path: &Path, links: Links) -> io::Result<Self> {
+        let (file, stamp) = links.open(path)?;
         let table = Self::new(file, stamp)?;
         (0..256).try_for_each(|number| table.table(number).map(drop))?;
         Ok(table)
@@ -88,6 +87,11 @@ impl Cdb {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
         Ok(Self { file, stamp, header, of_empty_key: OnceLock::new(), spare: OnceLock::new() })
+    }
+
+    /// Makes sure that the table belongs to one of these, root, or ourselves.
+    pub(crate) fn check_owner(&self, owners: &[u32]) -> io::Result<()> {
+        self.stamp.check_owner(owners)
     }
 
     /// Returns the value that was stored first under this key.
@@ -242,118 +246,6 @@ fn pair_at(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
     let (first, rest) = bytes.get(at..)?.split_first_chunk::<4>()?;
     let second = rest.first_chunk::<4>()?;
     Some((u32::from_le_bytes(*first), u32::from_le_bytes(*second)))
-}
-
-/// A table that others exchange: opened once, and again when [`refresh`](Self::refresh) sees that it changed.
-///
-/// A new version that is damaged, or a file that is missing, may be one that is being written: for a second the
-/// version before still answers.
-#[derive(Debug)]
-pub(crate) struct WatchedCdb {
-    path: PathBuf,
-    current: RwLock<Version>,
-    /// Held by the one who opens a new version; nobody waits for it.
-    look: Mutex<Look>,
-}
-
-/// What there is of the file.
-#[derive(Debug)]
-struct Version {
-    /// The stamp of the table that is open, if it can have changed since only with another one.
-    settled: Option<Stamp>,
-    table: Result<Option<Arc<Cdb>>, io::ErrorKind>,
-}
-
-/// What was seen of the file.
-#[derive(Debug, Default)]
-struct Look {
-    seen: Sight,
-    unreadable_since: Option<Instant>,
-}
-
-impl WatchedCdb {
-    /// Opens the table; one that is missing or damaged is looked for again later.
-    pub(crate) fn open(path: PathBuf) -> Self {
-        let mut look = Look::default();
-        let current = match load(&path) {
-            Ok(opened) => look.take(opened),
-            Err(error) => Version::none(&error),
-        };
-        Self { path, current: RwLock::new(current), look: Mutex::new(look) }
-    }
-
-    /// Looks whether the file has changed, with one `stat`, and opens it anew if so.
-    pub(crate) fn refresh(&self) {
-        let seen = stamp::look(&self.path);
-        let has_table = {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            if current.is_of(&seen) {
-                return;
-            }
-            matches!(current.table, Ok(Some(_)))
-        };
-        // Whoever holds it is about to do the same.
-        let Ok(mut look) = self.look.try_lock() else {
-            return;
-        };
-        let version = match load(&self.path) {
-            Ok(opened) => look.take(opened),
-            Err(_) if has_table && look.is_between_two(&self.path) => return,
-            Err(error) => Version::none(&error),
-        };
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
-    }
-
-    /// Returns the table, or `None` if there is no such file.
-    ///
-    /// # Errors
-    ///
-    /// Why it could not be opened.
-    pub(crate) fn get(&self) -> io::Result<Option<Arc<Cdb>>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).table.clone().map_err(io::Error::from)
-    }
-}
-
-impl Version {
-    fn none(error: &io::Error) -> Self {
-        let is_missing = error.kind() == io::ErrorKind::NotFound;
-        Self { settled: None, table: if is_missing { Ok(None) } else { Err(error.kind()) } }
-    }
-
-    /// Tells whether this is still what is there.
-    fn is_of(&self, seen: &io::Result<Stamp>) -> bool {
-        match seen {
-            Ok(stamp) => self.settled == Some(*stamp),
-            Err(error) => error.kind() == io::ErrorKind::NotFound && matches!(self.table, Ok(None)),
-        }
-    }
-}
-
-impl Look {
-    fn take(&mut self, table: Cdb) -> Version {
-        self.seen.see(table.stamp);
-        self.unreadable_since = None;
-        let settled = self.seen.has_aged(table.stamp, TICK).then_some(table.stamp);
-        Version { settled, table: Ok(Some(Arc::new(table))) }
-    }
-
-    /// Tells whether what cannot be read may be a version that is not yet whole.
-    fn is_between_two(&mut self, path: &Path) -> bool {
-        let since = *self.unreadable_since.get_or_insert_with(Instant::now);
-        since.elapsed() < GRACE && !stamp::has_stood(path)
-    }
-}
-
-/// Opens a table; if it is exchanged meanwhile, the one that took its place.
-fn load(path: &Path) -> io::Result<Cdb> {
-    let mut tries = 1;
-    loop {
-        let table = Cdb::open(path)?;
-        if tries == TRIES || stamp::look(path).is_ok_and(|stamp| stamp == table.stamp) {
-            return Ok(table);
-        }
-        tries += 1;
-    }
 }
 
 /// Opens a table of these bytes.

@@ -5,6 +5,8 @@
 //! do not know it: the two files change places in one step, and if another version than the one that was read is what
 //! comes out, they change back.
 
+mod left_over;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
@@ -45,6 +47,7 @@ pub(crate) fn replace(path: &Path, make: impl Fn(&[u8]) -> io::Result<Option<Zer
         let Some(bytes) = make(&old.read()?)? else {
             return Ok(false);
         };
+        left_over::remove(&folder, name, left_over::AGE);
         let new = New::write(&old, &bytes)?;
         if old.is_in_place()? && new.take_place_of(&old)? {
             rustix::fs::fsync(&folder)?;
@@ -145,16 +148,10 @@ impl<'f> New<'f> {
 
     /// Changes places with the old version; tells whether that was the one that is there.
     fn take_place_of(mut self, old: &Old<'_>) -> io::Result<bool> {
-        match self.change_places(old.name) {
-            Ok(()) => self.stay_or_change_back(old),
-            // Some file systems cannot do that: what others put there in this moment is lost.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rustix::fs::renameat(self.folder, &self.name, self.folder, old.name)?;
-                self.is_to_go = false;
-                Ok(true)
-            }
-            Err(error) => Err(error.into()),
-        }
+        // On a file system that cannot do that nothing is replaced: what others put there in the moment between a last
+        // look and a renaming would be lost.
+        self.change_places(old.name)?;
+        self.stay_or_change_back(old)
     }
 
     fn change_places(&self, name: &OsStr) -> rustix::io::Result<()> {

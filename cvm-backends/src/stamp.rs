@@ -2,11 +2,13 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 /// How long a version without a final newline may still be in the writing, and a missing file be between two versions.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
@@ -22,6 +24,8 @@ const COARSE_TICK: Duration = Duration::from_secs(2);
 pub(crate) struct Stamp {
     device: u64,
     inode: u64,
+    /// The numeric id of who the file belongs to.
+    pub(crate) owner: u32,
     pub(crate) size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
@@ -32,6 +36,7 @@ impl Stamp {
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
+            owner: metadata.uid(),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
@@ -41,6 +46,13 @@ impl Stamp {
     /// Tells whether the bytes are the same as those of another stamp of one open file, which may have lost its name.
     pub(crate) fn has_content_of(&self, other: &Self) -> bool {
         (self.size, self.modified) == (other.size, other.modified)
+    }
+
+    /// Makes sure that the file belongs to one of those who may say what is in it: these, root, or ourselves.
+    pub(crate) fn check_owner(&self, owners: &[u32]) -> io::Result<()> {
+        let is_one =
+            self.owner == 0 || owners.contains(&self.owner) || self.owner == rustix::process::geteuid().as_raw();
+        if is_one { Ok(()) } else { Err(io::Error::other("it belongs to somebody who has no business with it")) }
     }
 
     /// Returns how much of an age is enough: file systems that count whole seconds do not tell two changes of one apart.
@@ -83,15 +95,48 @@ impl Sight {
     }
 }
 
+/// What becomes of a symbolic link at the end of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// It leads on: whoever made it may be believed.
+    Followed,
+    /// It is an error. The folder may be that of somebody who is not allowed to what it leads to, or who would have us
+    /// open a device, or wait for another host.
+    Refused,
+}
+
+impl Links {
+    /// Opens a regular file and takes its stamp; anything else might block or never end.
+    pub(crate) fn open(self, path: &Path) -> io::Result<(File, Stamp)> {
+        match self {
+            Self::Followed => open(path),
+            Self::Refused => open_unlinked(path),
+        }
+    }
+
+    /// Takes the stamp of a path's file; refused links have one of their own, which is that of no regular file.
+    pub(crate) fn look(self, path: &Path) -> io::Result<Stamp> {
+        match self {
+            Self::Followed => look(path),
+            Self::Refused => std::fs::symlink_metadata(path).map(|metadata| Stamp::of(&metadata)),
+        }
+    }
+
+    /// Tells whether a file has been as it is, or missing, for longer than [`GRACE`].
+    pub(crate) fn has_stood(self, path: &Path) -> bool {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+        self.look(path).or_else(|_| look(folder)).is_ok_and(|stamp| stamp.is_older_than(GRACE))
+    }
+}
+
 /// Takes the stamp of what a path leads to.
 pub(crate) fn look(path: &Path) -> io::Result<Stamp> {
     std::fs::metadata(path).map(|metadata| Stamp::of(&metadata))
 }
 
-/// Tells whether a file has been as it is, or missing, for longer than [`GRACE`].
+/// Tells whether what a path leads to has been as it is, or missing, for longer than [`GRACE`].
 pub(crate) fn has_stood(path: &Path) -> bool {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    look(path).or_else(|_| look(folder)).is_ok_and(|stamp| stamp.is_older_than(GRACE))
+    Links::Followed.has_stood(path)
 }
 
 /// Opens a file; neither a pipe nor a device makes it wait.
@@ -112,6 +157,18 @@ pub(crate) fn open(path: &Path) -> io::Result<(File, Stamp)> {
 /// The same for a file in the folder of somebody whom a symbolic link to another file is not allowed to.
 pub(crate) fn open_unlinked(path: &Path) -> io::Result<(File, Stamp)> {
     stamped(open_with(path, OFlags::NOFOLLOW)?)
+}
+
+/// Opens the regular file that a symbolic link leads to; a device or a pipe is not even opened.
+pub(crate) fn open_linked(path: &Path) -> io::Result<(File, Stamp)> {
+    let place = File::from(rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?);
+    let (place, _) = stamped(place)?;
+    open(Path::new(&format!("/proc/self/fd/{}", place.as_raw_fd())))
+}
+
+/// Tells whether [`open_unlinked`] failed because there is a symbolic link.
+pub(crate) fn is_link(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 fn stamped(file: File) -> io::Result<(File, Stamp)> {

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cdb::{Cdb, WatchedCdb};
+use crate::stamp::Links;
 
 /// How many tables are kept open; a server has descriptors left for so many.
 const OPEN_MAX: usize = 128;
 
-/// Tables by their paths. Each is looked at with one `stat` in a round that asks for it.
+/// Tables by their paths. Each is looked at with one `lstat` in a round that asks for it: they are in folders of many
+/// owners, whose symbolic links are not followed.
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     kept: Mutex<Kept>,
@@ -72,7 +74,7 @@ impl Tables {
 
     /// Opens a table, for which nobody waits but those who ask for it.
     fn open(&self, path: &Path, round: u64) -> Arc<Seen> {
-        let table = WatchedCdb::open(path.to_owned());
+        let table = WatchedCdb::open(path.to_owned(), Links::Refused);
         let table = Arc::new(Seen { table, in_round: AtomicU64::new(round) });
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.make_room();
@@ -150,6 +152,43 @@ mod tests {
         write(&bad, "better");
         tables.refresh();
         assert_eq!(value(&tables, &bad), "better");
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_no_table() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (there, link) = (folder.path().join("there.cdb"), folder.path().join("link.cdb"));
+        write(&there, "somebody else's");
+        let tables = Tables::default();
+        for target in [there.as_path(), Path::new("/dev/zero"), Path::new("nowhere")] {
+            std::os::unix::fs::symlink(target, &link).expect("a link");
+            tables.refresh();
+            assert!(tables.get(&link).is_err(), "{target:?}");
+            std::fs::remove_file(&link).expect("removed");
+            tables.refresh();
+            assert!(tables.get(&link).expect("missing").is_none());
+        }
+        assert_eq!(open_files(folder.path()), 0);
+        rustix::fs::mknodat(rustix::fs::CWD, &link, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
+            .expect("a pipe");
+        tables.refresh();
+        assert!(tables.get(&link).is_err(), "a pipe is no table");
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_table_that_was_read_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (there, path) = (folder.path().join("there.cdb"), folder.path().join("t.cdb"));
+        write(&there, "somebody else's");
+        write(&path, "mine");
+        let tables = Tables::default();
+        assert_eq!(value(&tables, &path), "mine");
+        std::fs::remove_file(&path).and_then(|()| std::os::unix::fs::symlink(&there, &path)).expect("a link");
+        tables.refresh();
+        assert_eq!(value(&tables, &path), "mine", "for a second");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        tables.refresh();
+        assert!(tables.get(&path).is_err());
     }
 
     #[test]

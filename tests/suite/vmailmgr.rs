@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use cvm_tests::Settings;
-use cvm_tests::contact::Mode;
+use cvm_tests::contact::{Contact, Mode};
 use cvm_tests::folder::Folder;
 use cvm_tests::packet::{self, ACCOUNT, CHALLENGE, DOMAIN, PASSWORD, RESPONSE, RESPONSE_TYPE};
 use cvm_tests::process::{self, LIMIT, eventually};
 use cvm_tests::programs::{Make, tool};
+use cvm_tests::server::{Server, free_port};
 use cvm_tests::station::Station;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use crate::qmail::assign;
 
@@ -162,6 +165,43 @@ fn clear_text_answers_challenges() {
     assert_eq!(response(b"tim", b"b913a602c7eda7a495b4e6e7334d3890"), 0);
     assert_eq!(response(b"tim", b"b913a602c7eda7a495b4e6e7334d3891"), 100);
     assert_eq!(response(b"md", b"b913a602c7eda7a495b4e6e7334d3890"), 100);
+}
+
+#[test]
+fn a_table_that_cannot_be_opened_for_want_of_descriptors_is_not_gone() {
+    let folder = host(&[("joe", user("$0$secret"))]);
+    let (root, port) = (folder.path(""), free_port());
+    let settings = [("QMAIL_ROOT", root.as_str()), ("CVM_QMAIL_STRICT", "1"), ("CVM_THREADS", "1")];
+    let server = Server::start_module(Make::Ours, "cvm-vmailmgr", &[&format!("cvm-udp:127.0.0.1:{port}")], &settings);
+    let login = |password| {
+        Contact::Udp(([127, 0, 0, 1], port).into())
+            .ask(&question("joe", password))
+            .map(|answer| answer.first().copied())
+    };
+    assert_eq!(login("secret"), Ok(Some(0)));
+    let limit = |count| Rlimit { current: Some(count), maximum: Some(1024) };
+    let id = Pid::from_raw(i32::try_from(server.id()).expect("the number of a process"));
+    let before = prlimit(id, Resource::Nofile, limit(3)).expect("a child's limits");
+    write_users(&folder, &[("joe", user("$0$other"))]);
+    // Longer than a table may be missing.
+    for _ in 0..2 {
+        assert_eq!(login("secret"), Ok(Some(0)));
+        std::thread::sleep(Duration::from_millis(1200));
+    }
+    prlimit(id, Resource::Nofile, limit(before.current.unwrap_or(1024).min(1024))).expect("a child's limits");
+    assert_eq!((login("secret"), login("other")), (Ok(Some(100)), Ok(Some(0))));
+}
+
+#[test]
+fn a_table_that_is_a_link_is_not_followed() {
+    let folder = host(&[("joe", user("$0$secret"))]);
+    let table = folder.path("bob/passwd.cdb");
+    fs::rename(&table, folder.path("victims.cdb")).expect("renamed");
+    for target in [folder.path("victims.cdb"), "/dev/zero".to_owned()] {
+        let _ = fs::remove_file(&table);
+        std::os::unix::fs::symlink(target, &table).expect("a link");
+        assert_eq!(login(&folder, &[], "joe", "secret"), 4);
+    }
 }
 
 #[test]

@@ -97,6 +97,7 @@ mod tests {
 
     use super::super::{made, of_bytes};
     use super::*;
+    use crate::stamp::Links;
 
     type Records = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -104,7 +105,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("t.cdb");
         made(&path, records);
-        Cdb::open(&path).expect("a table")
+        Cdb::open(&path, Links::Followed).expect("a table")
     }
 
     fn records(count: usize) -> Records {

@@ -100,13 +100,14 @@ mod tests {
 
     use super::*;
     use crate::cdb::{made, of_bytes};
+    use crate::stamp::Links;
 
     fn table(values: &[&str]) -> Cdb {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("t.cdb");
         let records = values.iter().enumerate().map(|(number, value)| (format!("k{number}").into(), (*value).into()));
         made(&path, &records.collect::<Vec<_>>());
-        Cdb::open(&path).expect("it opens")
+        Cdb::open(&path, Links::Followed).expect("it opens")
     }
 
     fn decoy(table: &Cdb, key: usize) -> Option<Vec<u8>> {
@@ -175,7 +176,7 @@ mod tests {
         let path = folder.path().join("t.cdb");
         for (key_length, value_length) in [(1 << 20, 1 << 20), (200, 1 << 20), (200, 16_000), (16_000, 200), (0, 0)] {
             sparse(&path, key_length, value_length);
-            let table = Cdb::open(&path).expect("it opens");
+            let table = Cdb::open(&path, Links::Followed).expect("it opens");
             let start = Instant::now();
             for _ in 0..10 {
                 // All slots have the hash of this key, and lead to a record with another one.

@@ -42,7 +42,7 @@ fn the_first_of_two_records_with_one_key_is_found() {
     let path = folder.path().join("t.cdb");
     let long = "x".repeat(3000);
     made(&path, &[record("one", "Hello"), record("one", "again"), record("", "-"), record("long", &long)]);
-    let table = Cdb::open(&path).expect("it opens");
+    let table = Cdb::open(&path, Links::Followed).expect("it opens");
     assert_eq!(value(&table, b"one").as_deref(), Some(&b"Hello"[..]));
     assert_eq!(value(&table, b"").as_deref(), Some(&b"-"[..]));
     for _ in 0..2 {
@@ -56,7 +56,7 @@ fn the_first_of_two_records_with_one_key_is_found() {
 fn a_table_is_exchanged_when_its_file_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("t.cdb");
-    let watched = WatchedCdb::open(path.clone());
+    let watched = WatchedCdb::open(path.clone(), Links::Followed);
     assert!(watched.get().expect("a missing file is no error").is_none());
     for data in ["first", "second"] {
         let new = folder.path().join("new");
@@ -78,7 +78,7 @@ fn the_version_before_answers_for_a_second_in_the_place_of_a_damaged_one() {
     let path = folder.path().join("t.cdb");
     let new = folder.path().join("new");
     made(&path, &[record("key", "whole")]);
-    let watched = WatchedCdb::open(path.clone());
+    let watched = WatchedCdb::open(path.clone(), Links::Followed);
     let refreshed = || {
         watched.refresh();
         let table = watched.get().map_err(|error| error.kind())?;
@@ -104,7 +104,7 @@ fn a_table_that_is_written_to_is_not_believed() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("t.cdb");
     made(&path, &[record("one", "Hello")]);
-    let table = Cdb::open(&path).expect("it opens");
+    let table = Cdb::open(&path, Links::Followed).expect("it opens");
     assert!(table.find(b"one").is_ok());
     std::fs::rename(&path, folder.path().join("other")).expect("renamed");
     assert!(table.find(b"one").is_ok(), "another name is no other content");
@@ -123,7 +123,11 @@ fn a_table_whose_end_is_missing_is_not_whole() {
     let bytes = std::fs::read(&path).expect("readable");
     for length in [0, 2047, 2048, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..length]).expect("written");
-        assert_eq!(Cdb::open(&path).expect_err("cut").kind(), io::ErrorKind::InvalidData, "{length} bytes");
+        assert_eq!(
+            Cdb::open(&path, Links::Followed).expect_err("cut").kind(),
+            io::ErrorKind::InvalidData,
+            "{length} bytes"
+        );
     }
 }
 
@@ -132,7 +136,7 @@ fn a_file_that_is_truncated_while_open_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("t.cdb");
     made(&path, &[record("one", "Hello")]);
-    let table = Cdb::open(&path).expect("it opens");
+    let table = Cdb::open(&path, Links::Followed).expect("it opens");
     File::options().write(true).open(&path).expect("it opens").set_len(2050).expect("truncated");
     assert_eq!(table.find(b"one").expect_err("truncated").kind(), io::ErrorKind::InvalidData);
 }
@@ -167,7 +171,7 @@ proptest! {
         let path = folder.path().join("t.cdb");
         let records: Vec<_> = table.clone().into_iter().collect();
         made(&path, &records);
-        let reader = Cdb::open(&path).expect("it opens");
+        let reader = Cdb::open(&path, Links::Followed).expect("it opens");
         for (key, data) in &records {
             prop_assert_eq!(value(&reader, key), Some(data.clone()));
         }

@@ -187,12 +187,14 @@ impl<'s> Stored<'s> {
     }
 }
 
-/// Hashes a password for storing it: yescrypt, at the usual cost of libcrypt.
+/// Hashes a password for storing it: yescrypt, at the usual cost of libcrypt. It takes its place among those who verify
+/// one.
 ///
 /// # Errors
 ///
 /// [`CryptError`] if libcrypt cannot, or the password has a NUL.
 pub(crate) fn yescrypt(password: SecretRef<'_>) -> Result<Zeroizing<Vec<u8>>, CryptError> {
+    let _place = parallel::take_place();
     crypt::yescrypt(password)
 }
 

@@ -54,9 +54,11 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::thread;
     use std::time::Duration;
+
+    use cvm_core::SecretRef;
 
     use super::*;
 
@@ -74,8 +76,25 @@ mod tests {
                 });
             }
         });
+        hashing_for_storing_takes_a_place_too();
         hash_at_most(usize::MAX);
         // Other tests of this process may have had a place meanwhile.
         assert!((1..=3).contains(&most.into_inner()));
+    }
+
+    fn hashing_for_storing_takes_a_place_too() {
+        hash_at_most(1);
+        let place = take_place();
+        let is_done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                crate::password::yescrypt(SecretRef::new(b"secret")).expect("libcrypt is there");
+                is_done.store(true, Ordering::SeqCst);
+            });
+            thread::sleep(Duration::from_millis(200));
+            assert!(!is_done.load(Ordering::SeqCst));
+            drop(place);
+        });
+        assert!(is_done.into_inner());
     }
 }

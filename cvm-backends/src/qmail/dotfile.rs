@@ -1,15 +1,17 @@
 //! Dot-qmail files: whether there are instructions for an extension, and whether they leave mail to another module.
 
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use cvm_core::answer::Patience;
+
 use super::Rules;
 use super::users::Assigned;
-use crate::stamp;
+use crate::stamp::{self, Stamp};
 
 /// Who may write to a home or a file of instructions that qmail-local takes.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -34,13 +36,17 @@ pub(super) enum Instructions {
 /// How a file of instructions is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// It is there.
-    Exists,
+    /// It is there. Where a symbolic link leads is for those to see who can wait.
+    Exists(Patience),
     /// It can be opened, too.
     Opens,
 }
 
 /// Finds the instructions for an extension, or their default.
+///
+/// # Errors
+///
+/// `WouldBlock` for what has to be left to those who can wait.
 pub(super) fn find(user: &Assigned, rules: Rules, access: Access) -> io::Result<Instructions> {
     match rules {
         Rules::Original if user.dash.is_empty() => {
@@ -85,7 +91,7 @@ fn safe(extension: &[u8]) -> Vec<u8> {
 /// Tells whether a file counts. For the original anything does that is there, for qmail regular files do.
 fn counts(path: &Path, rules: Rules, access: Access) -> io::Result<bool> {
     let found = match access {
-        Access::Exists => std::fs::metadata(path),
+        Access::Exists(patience) => look(path, patience),
         Access::Opens => stamp::open_any(path).and_then(|file| file.metadata()),
     };
     match (rules, found) {
@@ -98,6 +104,26 @@ fn counts(path: &Path, rules: Rules, access: Access) -> io::Result<bool> {
         (Rules::Qmail, Ok(_)) => Ok(false),
         (Rules::Qmail, Err(error)) if is_absent(&error) => Ok(false),
         (_, Err(error)) => Err(error),
+    }
+}
+
+/// Looks at a file. A link of its owner may lead to a host that is away.
+fn look(path: &Path, patience: Patience) -> io::Result<Metadata> {
+    let found = std::fs::symlink_metadata(path)?;
+    match patience {
+        _ if !found.is_symlink() => Ok(found),
+        Patience::Immediate => Err(io::ErrorKind::WouldBlock.into()),
+        Patience::Blocking => std::fs::metadata(path),
+    }
+}
+
+/// Opens a file, whose owner may have made a link of it.
+fn open(path: &Path, patience: Patience) -> io::Result<(File, Stamp)> {
+    match stamp::open_unlinked(path) {
+        Err(error) if !stamp::is_link(&error) => Err(error),
+        Err(_) if patience == Patience::Immediate => Err(io::ErrorKind::WouldBlock.into()),
+        Err(_) => stamp::open_linked(path),
+        opened => opened,
     }
 }
 
@@ -121,8 +147,12 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
 
 /// Tells whether instructions run one of these programs: the first word of a line that begins with `|`, for the
 /// original after blanks, too.
-pub(super) fn runs_one_of(programs: &[Vec<u8>], path: &Path, rules: Rules) -> io::Result<bool> {
-    let (file, stamp) = stamp::open(path)?;
+///
+/// # Errors
+///
+/// Those of [`find`].
+pub(super) fn runs_one_of(programs: &[Vec<u8>], path: &Path, rules: Rules, patience: Patience) -> io::Result<bool> {
+    let (file, stamp) = open(path, patience)?;
     refuse_if(stamp.size > SIZE_MAX, "a file of instructions that is too large")?;
     let mut bytes = Vec::new();
     file.take(SIZE_MAX).read_to_end(&mut bytes)?;
@@ -189,7 +219,9 @@ mod tests {
     #[test]
     fn qmail_takes_regular_files_that_others_cannot_write_to() {
         let home = home(0o755);
-        let look = |rules, dash, extension| find(&user(home.path(), dash, extension), rules, Access::Exists);
+        let look = |rules, dash, extension| {
+            find(&user(home.path(), dash, extension), rules, Access::Exists(Patience::Blocking))
+        };
         let file = |name| Instructions::File(home.path().join(name));
         for rules in [Rules::Original, Rules::Qmail] {
             assert_eq!(look(rules, "-", "A").expect("readable"), file(".qmail-a"));
@@ -214,16 +246,40 @@ mod tests {
     fn qmail_waits_where_a_home_is_missing_or_others_may_write_to_it_or_it_is_sticky() {
         for mode in [0o775, 0o757, 0o1755] {
             let home = home(mode);
-            assert!(find(&user(home.path(), "-", "a"), Rules::Original, Access::Exists).is_ok());
+            assert!(find(&user(home.path(), "-", "a"), Rules::Original, Access::Exists(Patience::Blocking)).is_ok());
             for dash in ["", "-"] {
-                let found = find(&user(home.path(), dash, "a"), Rules::Qmail, Access::Exists);
+                let found = find(&user(home.path(), dash, "a"), Rules::Qmail, Access::Exists(Patience::Blocking));
                 assert_eq!(found.expect_err("not safe").kind(), io::ErrorKind::Other, "{mode:o}");
             }
         }
         let nowhere = user(Path::new("/nonexistent/home"), "", "");
-        assert!(find(&nowhere, Rules::Qmail, Access::Exists).is_err());
-        let found = find(&nowhere, Rules::Original, Access::Exists);
+        assert!(find(&nowhere, Rules::Qmail, Access::Exists(Patience::Blocking)).is_err());
+        let found = find(&nowhere, Rules::Original, Access::Exists(Patience::Blocking));
         assert_eq!(found.expect("no need to look"), Instructions::NotNeeded);
+    }
+
+    #[test]
+    fn links_are_followed_by_those_who_can_wait() {
+        let home = home(0o755);
+        let programs = [b"deliver".to_vec()];
+        for (target, text, counts) in [(".qmail-a", true, true), ("/dev/null", false, false), ("nowhere", false, false)]
+        {
+            let link = home.path().join(".qmail-link");
+            std::os::unix::fs::symlink(target, &link).expect("a link");
+            let user = user(home.path(), "-", "link");
+            for rules in [Rules::Original, Rules::Qmail] {
+                let waits = find(&user, rules, Access::Exists(Patience::Immediate)).expect_err("a link");
+                assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
+                let waits = runs_one_of(&programs, &link, rules, Patience::Immediate).expect_err("a link");
+                assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
+                let found = find(&user, rules, Access::Exists(Patience::Blocking)).expect("followed");
+                let is_device = target.starts_with("/dev");
+                let expected = counts || (is_device && rules == Rules::Original);
+                assert_eq!(found != Instructions::Missing, expected, "{target}");
+                assert_eq!(runs_one_of(&programs, &link, rules, Patience::Blocking).is_ok(), text, "{target}");
+            }
+            std::fs::remove_file(link).expect("removed");
+        }
     }
 
     #[test]
@@ -242,9 +298,13 @@ mod tests {
         ] {
             std::fs::write(&path, text).expect("written");
             for (rules, expected) in [(Rules::Original, original), (Rules::Qmail, qmail)] {
-                assert_eq!(runs_one_of(&programs, &path, rules).expect("readable"), expected, "{text:?}");
+                assert_eq!(
+                    runs_one_of(&programs, &path, rules, Patience::Blocking).expect("readable"),
+                    expected,
+                    "{text:?}"
+                );
             }
         }
-        assert!(runs_one_of(&programs, folder.path(), Rules::Qmail).is_err());
+        assert!(runs_one_of(&programs, folder.path(), Rules::Qmail, Patience::Blocking).is_err());
     }
 }

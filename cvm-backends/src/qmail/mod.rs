@@ -9,14 +9,15 @@
 //! | a domain that is not ours | 0 |
 //! | a user of the table | 3: two `pread` of the table, and `fstat`, as it may have been written to meanwhile |
 //! | the same by qmail's rules | 6: the home, and the two files that it may have |
-//! | an extension by qmail's rules | 6 or more: a `pread` for each cut, the home, a `stat` for each name of a file |
+//! | an extension by qmail's rules | 6 or more: a `pread` for each cut, the home, an `lstat` for each name of a file, and for a symbolic link a `stat` |
 //! | an extension by the original's rules, which ask the system first | about 140 of the name service of Debian |
 //! | a file in which programs are looked for | 5 more: it is read whole |
 //! | permissions | a thread that lives as long as the look-up |
 //!
 //! What asks no name service and checks no permissions is answered in an event loop, if the folders are on local file
 //! systems. Everything else is handed to whoever can wait; so is what needs a control file that is large and has
-//! changed, or a folder that is not yet known to be local.
+//! changed, a folder that is not yet known to be local, or a dot-qmail file that is a symbolic link: its user may have it
+//! lead to a host that is away.
 
 mod address;
 mod control;
@@ -28,7 +29,6 @@ mod users;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use cvm_core::answer::Patience;
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
@@ -92,6 +92,17 @@ pub struct Account {
     domain: Vec<u8>,
 }
 
+/// Who answers for an address of a user, as its instructions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    /// Nobody: its mail is refused.
+    Nobodys,
+    /// Another module.
+    Others,
+    /// This one.
+    Ours,
+}
+
 /// Why a look-up ended without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Halt {
@@ -102,8 +113,8 @@ pub(crate) enum Halt {
 }
 
 impl From<io::Error> for Halt {
-    fn from(_: io::Error) -> Self {
-        Self::Failed
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::WouldBlock { Self::Waits } else { Self::Failed }
     }
 }
 
@@ -127,10 +138,10 @@ impl Qmail {
         if self.needs_files(&user) {
             self.host.allow(user.home.parent().unwrap_or(&user.home), patience)?;
         }
-        match self.instructions(&user, patience)? {
-            Instructions::Missing => not_found(Scope::In),
-            found if self.is_left_to_others(&found, &user.home)? => not_found(Scope::Out),
-            _ => Ok(Lookup::Known(Account { user, domain })),
+        match self.delivery(&user, patience)? {
+            Delivery::Nobodys => not_found(Scope::In),
+            Delivery::Others => not_found(Scope::Out),
+            Delivery::Ours => Ok(Lookup::Known(Account { user, domain })),
         }
     }
 
@@ -139,44 +150,45 @@ impl Qmail {
         !user.dash.is_empty() || self.host.rules() == Rules::Qmail || !self.lookaside.is_empty()
     }
 
-    fn instructions(&self, user: &Assigned, patience: Patience) -> Result<Instructions, Halt> {
-        let rules = self.host.rules();
+    /// Looks into the home of a user, if need be with his rights.
+    fn delivery(&self, user: &Assigned, patience: Patience) -> Result<Delivery, Halt> {
         if self.permissions == Permissions::Unchecked {
-            return Ok(dotfile::find(user, rules, Access::Exists)?);
+            return Ok(self.look(user, Access::Exists(patience), patience)?);
         }
         if patience == Patience::Immediate {
             return Err(Halt::Waits);
         }
-        let access = if rules == Rules::Qmail { Access::Opens } else { Access::Exists };
-        let found = ids::with_rights_of(user.uid, user.gid, || dotfile::find(user, rules, access));
+        let access = if self.host.rules() == Rules::Qmail { Access::Opens } else { Access::Exists(patience) };
+        let found = ids::with_rights_of(user.uid, user.gid, || self.look(user, access, patience));
         let found = found.inspect_err(|error| {
             self.no_rights
                 .give(&self.notices, format_args!("$CVM_QMAIL_CHECK_PERMS needs the rights of root: {error}"));
         })?;
         match found {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.is_denied_missing() => {
-                Ok(Instructions::Missing)
+                Ok(Delivery::Nobodys)
             }
             found => Ok(found?),
         }
     }
 
-    fn is_denied_missing(&self) -> bool {
-        self.permissions == Permissions::DeniedIsMissing
+    fn look(&self, user: &Assigned, access: Access, patience: Patience) -> io::Result<Delivery> {
+        let (programs, rules) = (&self.lookaside, self.host.rules());
+        let is_left_to_others = match dotfile::find(user, rules, access)? {
+            Instructions::Missing => return Ok(Delivery::Nobodys),
+            _ if programs.is_empty() => false,
+            Instructions::File(path) => dotfile::runs_one_of(programs, &path, rules, patience)?,
+            // Where no file is needed there may be one.
+            Instructions::NotNeeded => {
+                let found = dotfile::runs_one_of(programs, &user.home.join(".qmail"), rules, patience);
+                found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })?
+            }
+        };
+        Ok(if is_left_to_others { Delivery::Others } else { Delivery::Ours })
     }
 
-    /// Tells whether another module answers for an address, as its program delivers.
-    fn is_left_to_others(&self, instructions: &Instructions, home: &Path) -> io::Result<bool> {
-        let (programs, rules) = (&self.lookaside, self.host.rules());
-        match instructions {
-            _ if programs.is_empty() => Ok(false),
-            Instructions::File(path) => dotfile::runs_one_of(programs, path, rules),
-            // Where no file is needed there may be one.
-            Instructions::NotNeeded | Instructions::Missing => {
-                let found = dotfile::runs_one_of(programs, &home.join(".qmail"), rules);
-                found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })
-            }
-        }
+    fn is_denied_missing(&self) -> bool {
+        self.permissions == Permissions::DeniedIsMissing
     }
 }
 

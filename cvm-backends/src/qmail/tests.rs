@@ -145,6 +145,40 @@ fn files_that_the_user_cannot_open_are_closed_to_qmail() {
 }
 
 #[test]
+fn programs_are_looked_for_with_the_rights_of_the_user() {
+    let host = Host::new();
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    for (mode, permissions, expected) in [
+        (0o644, Permissions::DeniedIsTemporary, 101),
+        (0o600, Permissions::Unchecked, 101),
+        (0o600, Permissions::DeniedIsTemporary, 4),
+        (0o600, Permissions::DeniedIsMissing, 100),
+    ] {
+        fs::set_permissions(host.path("home/bob/.qmail-v-default"), fs::Permissions::from_mode(mode)).expect("a mode");
+        for rules in [Rules::Original, Rules::Qmail] {
+            let lookaside = vec![b"deliver".to_vec()];
+            let module = Qmail::open(Options { permissions, lookaside, ..options(host.0.path(), rules) }, notices());
+            assert_eq!(ask(&module, "joe", "virt.example").0, expected, "{mode:o} {permissions:?} {rules:?}");
+        }
+    }
+}
+
+#[test]
+fn the_highest_number_is_no_user() {
+    let host = Host::new();
+    for ids in ["4294967295\x002345", "1234\x004294967295"] {
+        let data = format!("bob\0{ids}\0{}\0\0", host.path("home/bob").display());
+        let new = host.path("users/new");
+        crate::cdb::made(&new, &[(b"!bob\0".to_vec(), data.into_bytes()), (Vec::new(), Vec::new())]);
+        fs::rename(new, host.path("users/cdb")).expect("renamed");
+        let module = Qmail::open(options(host.0.path(), Rules::Qmail), notices());
+        assert_eq!(ask(&module, "bob", "local.example").0, 4, "{ids}");
+    }
+}
+
+#[test]
 fn other_modules_answer_for_the_addresses_of_their_programs() {
     let host = Host::new();
     let module = Qmail::open(

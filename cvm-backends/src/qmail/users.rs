@@ -14,6 +14,7 @@ use nix::unistd::User;
 use super::places::Places;
 use super::{Halt, Rules};
 use crate::cdb::{Cdb, WatchedCdb};
+use crate::stamp::Links;
 
 /// Names of the system's users are shorter than this for qmail-getpw.
 const NAME_MAX: usize = 32;
@@ -45,7 +46,7 @@ pub(crate) struct Assigned {
 impl Users {
     pub(crate) fn open(root: &Path) -> Self {
         let folder = root.join("users");
-        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name)));
+        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name), Links::Followed));
         Self { folder, tables }
     }
 
@@ -204,7 +205,8 @@ impl Assigned {
         let mut fields = data.split(|&byte| byte == 0);
         let mut next = || fields.next();
         let (name, uid, gid, home, dash, extension) = (next()?, next()?, next()?, next()?, next()?, next()?);
-        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok();
+        // The highest number tells the system's calls to leave an id as it is, which would be that of root.
+        let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok().filter(|&id| id != u32::MAX);
         Some(Self {
             name: name.to_vec(),
             uid: number(uid)?,

@@ -9,7 +9,7 @@ use std::time::Instant;
 use cvm_core::answer::Patience;
 
 use super::service::Flags;
-use crate::stamp::{self, GRACE, Sight, Stamp, TICK};
+use crate::stamp::{GRACE, Links, Sight, Stamp, TICK};
 
 /// The largest file that is taken for limits; those of vpopmail have two dozen lines.
 const SIZE_MAX: u64 = 64 * 1024;
@@ -30,11 +30,11 @@ pub(super) enum Limits {
 /// # Errors
 ///
 /// Those of opening and reading; another one if the file does not become whole.
-pub(super) fn read(path: &Path, patience: Patience) -> io::Result<Limits> {
+pub(super) fn read(path: &Path, links: Links, patience: Patience) -> io::Result<Limits> {
     let give_up = Instant::now() + GRACE + TICK;
     let mut seen = Sight::default();
     loop {
-        let (mut file, stamp) = match stamp::open(path) {
+        let (mut file, stamp) = match links.open(path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Limits::Missing),
             Err(error) => return Err(error),
@@ -80,7 +80,7 @@ mod tests {
     fn a_missing_file_sets_no_limits() {
         let folder = tempfile::tempdir().expect("a folder");
         for patience in [Patience::Immediate, Patience::Blocking] {
-            assert_eq!(read(&folder.path().join("none"), patience).expect("no error"), Limits::Missing);
+            assert_eq!(read(&folder.path().join("none"), Links::Refused, patience).expect("no error"), Limits::Missing);
         }
     }
 
@@ -92,11 +92,15 @@ mod tests {
         for (text, age) in [("disable_pop\n", TICK), ("disable_pop", GRACE), ("", GRACE)] {
             written(&path, text);
             let start = Instant::now();
-            assert_eq!(read(&path, Patience::Immediate).expect("readable"), Limits::Unsettled, "{text:?}");
+            assert_eq!(
+                read(&path, Links::Refused, Patience::Immediate).expect("readable"),
+                Limits::Unsettled,
+                "{text:?}"
+            );
             let expected = Limits::Read(Flags::of_limits(text.as_bytes()));
-            assert_eq!(read(&path, Patience::Blocking).expect("readable"), expected);
+            assert_eq!(read(&path, Links::Refused, Patience::Blocking).expect("readable"), expected);
             assert!(start.elapsed() + Duration::from_millis(10) >= age, "{text:?}");
-            assert_eq!(read(&path, Patience::Immediate).expect("readable"), expected);
+            assert_eq!(read(&path, Links::Refused, Patience::Immediate).expect("readable"), expected);
         }
     }
 
@@ -108,15 +112,19 @@ mod tests {
         let tomorrow = SystemTime::now() + Duration::from_secs(86_400);
         File::options().write(true).open(&path).and_then(|file| file.set_modified(tomorrow)).expect("a time");
         let expected = Limits::Read(Flags::of_limits(b"disable_pop"));
-        assert_eq!(read(&path, Patience::Blocking).expect("readable"), expected);
+        assert_eq!(read(&path, Links::Refused, Patience::Blocking).expect("readable"), expected);
     }
 
     #[test]
     fn what_is_no_file_of_limits_is_an_error() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(read(folder.path(), Patience::Blocking).is_err());
-        let path = folder.path().join("limits");
+        assert!(read(folder.path(), Links::Followed, Patience::Blocking).is_err());
+        let (path, link) = (folder.path().join("limits"), folder.path().join("link"));
+        std::os::unix::fs::symlink(&path, &link).expect("a link");
+        written(&path, "disable_pop\n");
+        assert!(read(&link, Links::Refused, Patience::Blocking).is_err());
+        assert!(matches!(read(&link, Links::Followed, Patience::Blocking), Ok(Limits::Read(_))));
         written(&path, &"x\n".repeat(40_000));
-        assert!(read(&path, Patience::Blocking).is_err());
+        assert!(read(&path, Links::Refused, Patience::Blocking).is_err());
     }
 }

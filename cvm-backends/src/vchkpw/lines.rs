@@ -44,15 +44,16 @@ impl Lines {
     ///
     /// The folder may be that of a user of the system, who must not have passwords of others compared, such as those
     /// of `/etc/shadow`: a symbolic link is not followed.
-    pub(super) fn of_text(path: &Path, user: &[u8]) -> io::Result<Self> {
+    pub(super) fn of_text(path: &Path, user: &[u8], owners: &[u32]) -> io::Result<Self> {
         let is_usable = |entry: &Entry<'_>| Record::of(entry).is_some_and(|record| record.is_usable());
-        let (account, decoy) = pwfile::scan(|| open_text(path), user, &is_usable)?;
+        let (account, decoy) = pwfile::scan(|| open_text(path, owners), user, &is_usable)?;
         Ok(Self { account: account.filter(|line| Record::parse(line).is_some()), decoy })
     }
 }
 
-fn open_text(path: &Path) -> io::Result<(File, Stamp)> {
+fn open_text(path: &Path, owners: &[u32]) -> io::Result<(File, Stamp)> {
     let (file, stamp) = stamp::open_unlinked(path)?;
+    stamp.check_owner(owners)?;
     if stamp.size > TEXT_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok((file, stamp)) }
 }
 

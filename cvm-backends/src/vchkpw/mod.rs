@@ -1,7 +1,7 @@
 //! `cvm-vchkpw`: the accounts of vpopmail's domains.
 //!
 //! A domain is one that qmail's `users/cdb` assigns a folder to. Its accounts are in `vpasswd.cdb` there, which stays
-//! open and is looked at with one `stat` in a round that asks for it, or, where that is missing, in `vpasswd`, which is
+//! open and is looked at with one `lstat` in a round that asks for it, or, where that is missing, in `vpasswd`, which is
 //! read from its beginning to its end for each request. Passwords are compared with the stored hash; where vpopmail
 //! stores them in clear text too, that answers challenges.
 //!
@@ -11,7 +11,7 @@
 //! | what is looked up | system calls |
 //! | --- | --- |
 //! | a domain that is not ours | 1 to 3: up to two `pread` of the table, and `fstat`, as it may have been written to meanwhile |
-//! | a name in a domain of ours | 10 or 11: that for each of the two tables, three or four `pread` for the decoy, a `stat` of the domain's table once a round |
+//! | a name in a domain of ours | 10 or 11: that for each of the two tables, three or four `pread` for the decoy, an `lstat` of the domain's table once a round |
 //! | the same for a service | 2 more, if neither domain nor host have limits; 4 or 5 for each file that is there |
 //!
 //! That is answered in an event loop, if the folders are on local file systems; the text, and limits that have just been
@@ -33,6 +33,7 @@ use cvm_core::answer::Patience;
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Request};
 use cvm_core::{Scope, StandardFacts};
+use nix::unistd::User;
 
 use crate::Notices;
 use crate::judge::Judge;
@@ -40,6 +41,7 @@ use crate::notices::OncePerFile;
 use crate::password::Comparison;
 use crate::pwfile::OwnedLine;
 use crate::qmail::{Halt, Places};
+use crate::stamp::Links;
 use crate::tables::Tables;
 use domain::{Domain, Domains};
 use limits::Limits;
@@ -70,6 +72,8 @@ pub struct Options {
 pub struct Vchkpw {
     root: PathBuf,
     service: Option<Service>,
+    /// The user whose programs write the tables, if the system has one.
+    vpopmail: Option<u32>,
     domains: Domains,
     tables: Tables,
     judge: Judge,
@@ -112,6 +116,7 @@ impl Vchkpw {
             domains: Domains::open(&options, &notices),
             root: options.root,
             service: options.service,
+            vpopmail: User::from_name("vpopmail").ok().flatten().map(|user| user.uid.as_raw()),
             tables: Tables::default(),
             judge: Judge::new(Comparison::Crypt, notices.clone()),
             files: Files { places: Places::new(), notices, unreadable: OncePerFile::default() },
@@ -146,8 +151,9 @@ impl Vchkpw {
         }
         let default = self.root.join("etc");
         self.files.places.allow(&default, patience)?;
-        for path in [domain.folder.join(".qmailadmin-limits"), default.join("vlimits.default")] {
-            match self.files.readable(&path, limits::read(&path, patience))? {
+        let of_domain = (domain.folder.join(".qmailadmin-limits"), Links::Refused);
+        for (path, links) in [of_domain, (default.join("vlimits.default"), Links::Followed)] {
+            match self.files.readable(&path, limits::read(&path, links, patience))? {
                 Limits::Read(flags) => return Ok(flags),
                 Limits::Unsettled => return Err(Halt::Waits),
                 Limits::Missing => (),
@@ -159,12 +165,17 @@ impl Vchkpw {
     /// Finds the line of an account, and another one, in the table of its domain.
     fn lines(&self, domain: &Domain, login: &Login, patience: Patience) -> Result<Lines, Halt> {
         let path = domain.folder.join("vpasswd.cdb");
+        // Whoever else can write to the folder could put a table there.
+        let owners = [domain.uid, self.vpopmail.unwrap_or(domain.uid)];
         let mut lines = match self.files.readable(&path, self.tables.get(&path))? {
-            Some(table) => self.files.readable(&path, Lines::of_table(&table, &login.user))?,
+            Some(table) => {
+                let lines = table.check_owner(&owners).and_then(|()| Lines::of_table(&table, &login.user));
+                self.files.readable(&path, lines)?
+            }
             None if patience == Patience::Immediate => return Err(Halt::Waits),
             None => {
                 let path = domain.folder.join("vpasswd");
-                self.files.readable(&path, Lines::of_text(&path, &login.user))?
+                self.files.readable(&path, Lines::of_text(&path, &login.user, &owners))?
             }
         };
         lines.account = lines.account.filter(|_| login.has_user());

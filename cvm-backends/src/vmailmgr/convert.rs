@@ -60,6 +60,9 @@ impl Converter {
     /// Converts the password of a record, which takes time. One that has changed since stays as it is, and what goes
     /// wrong is told, but not to the one who logs in.
     pub(super) fn convert(&self, entry: &Entry<'_>, password: SecretRef<'_>) {
+        if !self.has_place(entry, password) {
+            return;
+        }
         let Ok(_turn) = self.turn.try_lock() else {
             return;
         };
@@ -71,6 +74,14 @@ impl Converter {
         if let Err(error) = replace::replace(entry.table, make) {
             let table = entry.table.display();
             self.failed.give(&self.notices, format_args!("{table}: a password is not converted: {error}"));
+        }
+    }
+
+    /// Tells whether what the password would become has a place in the record, before the whole table is read for it.
+    fn has_place(&self, entry: &Entry<'_>, password: SecretRef<'_>) -> bool {
+        match self.to {
+            Some(Conversion::Yescrypt) => !password.expose().contains(&0),
+            _ => record::with_password(entry.value, password.expose()).is_some(),
         }
     }
 

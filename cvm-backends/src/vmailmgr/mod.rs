@@ -1,7 +1,7 @@
 //! `cvm-vmailmgr`: the virtual users of vmailmgr, each in the table of the system's user whom his domain belongs to.
 //!
 //! An address is assigned to a user as qmail assigns it; what is left of it is the name of the virtual user in the table
-//! that is in the user's home. Tables stay open, many at a time, and are looked at with one `stat` a round.
+//! that is in the user's home. Tables stay open, many at a time, and are looked at with one `lstat` a round.
 //!
 //! By qmail's rules a login asks no name service and makes 10 system calls (counted with `strace -f -c`): 3 in the table
 //! of assignments, 4 in that of the users, and 3 to choose the record that stands in for a user who does not exist, which
@@ -125,7 +125,7 @@ impl Vmailmgr {
         if name.is_empty() {
             return Ok(not_ours);
         }
-        let Some((path, table)) = self.table(&owner.home, patience)? else {
+        let Some((path, table)) = self.table(&owner, patience)? else {
             return Ok(not_ours);
         };
         let value = self.told(&path, self.value(&table, &name))?;
@@ -152,13 +152,18 @@ impl Vmailmgr {
     }
 
     /// Opens the table of an owner; `None` if his home is there, but no table.
-    fn table(&self, home: &Path, patience: Patience) -> Result<Option<(PathBuf, Arc<Cdb>)>, Halt> {
+    fn table(&self, owner: &Assigned, patience: Patience) -> Result<Option<(PathBuf, Arc<Cdb>)>, Halt> {
+        let home = owner.home.as_path();
         self.host.allow(home.parent().unwrap_or(home), patience)?;
         let path = home.join(&self.table);
         if self.table.is_absolute() {
             self.host.allow(path.parent().unwrap_or(&path), patience)?;
         }
         let table = self.told(&path, self.tables.get(&path))?;
+        // Whoever can write to a home could put a table there, and log in as its owner.
+        if let Some(table) = table.as_ref().filter(|_| self.table.is_relative()) {
+            self.told(&path, table.check_owner(&[owner.uid]))?;
+        }
         let has_shown_home = table.is_some() && self.table.is_relative() && !home.as_os_str().is_empty();
         if !has_shown_home && !std::fs::metadata(home)?.is_dir() {
             return Err(Halt::Failed);

@@ -7,6 +7,7 @@ use cvm_core::CredentialType;
 use super::*;
 use crate::cdb::made;
 use crate::qmail::{Rules, host_options};
+use crate::stamp::Links;
 use crate::testing::Said;
 
 /// A host whose domain `virt.example` belongs to `bob`.
@@ -180,7 +181,7 @@ fn passwords_are_converted_down_to_clear_text_and_up_to_yescrypt() {
         assert_eq!(code(module, "joe", "secret"), 0, "{before}");
         // The other one is as he was, and both can log in.
         assert_eq!((code(module, "joe", "secret"), code(module, "joe", "wrong")), (0, 100), "{before}");
-        let table = Cdb::open(&host.table()).expect("a table");
+        let table = Cdb::open(&host.table(), Links::Refused).expect("a table");
         assert_eq!(table.find(b"jim").expect("whole").map(|value| value.to_vec()), Some(record(ENABLED, MD5)));
         let value = table.find(b"joe").expect("whole").expect("there");
         Record::read(&value).expect("a record").password.escape_ascii().to_string()
@@ -216,9 +217,8 @@ fn a_password_that_changed_meanwhile_stays() {
 fn a_table_that_cannot_be_replaced_is_told_once_and_lets_everybody_in() {
     let host = Host::new();
     host.write(&[("joe", record(ENABLED, MD5))]);
-    let real = host.table().with_extension("real");
-    fs::rename(host.table(), &real).expect("renamed");
-    std::os::unix::fs::symlink(&real, host.table()).expect("a link");
+    let table = fs::File::options().write(true).open(host.table()).expect("it opens");
+    table.set_len(20 << 20).expect("a sparse file, which is too large");
     let (notices, said) = Said::new();
     let module = Vmailmgr::open(Options { conversion: Some(Conversion::ClearText), ..host.options() }, notices);
     for _ in 0..3 {
@@ -270,6 +270,40 @@ fn a_damaged_table_or_record_is_told_once_and_is_code_4() {
     assert_eq!(code(&module, "joe", "secret"), 4);
     let said = said.take();
     assert!(said.len() == 1 && said[0].contains("passwd.cdb"), "{said:?}");
+}
+
+#[test]
+fn a_table_that_somebody_else_has_put_into_a_home_is_code_4() {
+    let host = Host::new();
+    host.write(&[("joe", record(ENABLED, "$0$secret"))]);
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    for (uid, expected) in [(1234, 0), (0, 0), (4321, 4), (0, 0), (4321, 4)] {
+        std::os::unix::fs::chown(host.table(), Some(uid), Some(2345)).expect("root may");
+        let (notices, said) = Said::new();
+        let module = Vmailmgr::open(host.options(), notices);
+        for _ in 0..2 {
+            assert_eq!(code(&module, "joe", "secret"), expected, "{uid}");
+        }
+        assert_eq!(said.take().len(), usize::from(expected == 4));
+        // One table for all owners is where nobody but the administrator writes.
+        let module = Vmailmgr::open(Options { table: host.table(), ..host.options() }, Said::new().0);
+        assert_eq!(code(&module, "joe", "secret"), 0);
+    }
+}
+
+#[test]
+fn a_table_that_changes_hands_is_not_believed_any_longer() {
+    let host = Host::new();
+    host.write(&[("joe", record(ENABLED, "$0$secret"))]);
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let module = Vmailmgr::open(host.options(), Said::new().0);
+    assert_eq!(code(&module, "joe", "secret"), 0);
+    std::os::unix::fs::chown(host.table(), Some(4321), Some(2345)).expect("root may");
+    assert_eq!(code(&module, "joe", "secret"), 4);
 }
 
 #[test]

@@ -21,7 +21,7 @@ impl Table {
     fn find(&self, rules: Rules, local: &str) -> Option<String> {
         let places = Places::new();
         let search = Search { rules, patience: Patience::Blocking, places: &places };
-        let table = Cdb::open(&self.0.path().join("cdb")).expect("a table");
+        let table = Cdb::open(&self.0.path().join("cdb"), Links::Followed).expect("a table");
         let found = match rules {
             Rules::Original => as_the_original(Some(&table), local.as_bytes(), &search),
             Rules::Qmail => in_table_of_qmail(&table, local.as_bytes()).map_err(Halt::from),
@@ -84,7 +84,7 @@ fn only_qmail_knows_other_wildcards_and_heeds_their_set() {
 #[test]
 fn a_table_without_the_set_of_wildcards_is_none_of_qmail() {
     let table = Table::of(&[("!zzbob\0", "bob", "", "")]);
-    let cdb = Cdb::open(&table.0.path().join("cdb")).expect("a table");
+    let cdb = Cdb::open(&table.0.path().join("cdb"), Links::Followed).expect("a table");
     assert!(in_table_of_qmail(&cdb, b"zzbob").is_err());
     assert_eq!(table.find(Rules::Original, "zzbob").as_deref(), Some("bob  "));
 }
@@ -117,7 +117,7 @@ fn who_cannot_wait_does_not_ask_for_users_of_the_system() {
 #[test]
 fn beside_a_table_the_original_asks_for_users_of_the_system_as_they_come() {
     let table = Table::of(&[("", "-", "", "")]);
-    let cdb = Cdb::open(&table.0.path().join("cdb")).expect("a table");
+    let cdb = Cdb::open(&table.0.path().join("cdb"), Links::Followed).expect("a table");
     let places = Places::new();
     let search = Search { rules: Rules::Original, patience: Patience::Blocking, places: &places };
     for (table, local, expected) in [
@@ -172,7 +172,7 @@ proptest! {
         std::fs::write(&path, bytes).expect("written");
         let places = Places::new();
         for rules in [Rules::Original, Rules::Qmail] {
-            let users = Users { folder: table.0.path().to_owned(), tables: [WatchedCdb::open(path.clone()), WatchedCdb::open("/nonexistent".into())] };
+            let users = Users { folder: table.0.path().to_owned(), tables: [WatchedCdb::open(path.clone(), Links::Followed), WatchedCdb::open("/nonexistent".into(), Links::Followed)] };
             let search = Search { rules, patience: Patience::Blocking, places: &places };
             for local in ["zzbob", "zzbob-x", "zzother"] {
                 let found = users.find(local.as_bytes(), &search);

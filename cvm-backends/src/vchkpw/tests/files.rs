@@ -96,6 +96,26 @@ fn the_text_is_not_what_a_link_leads_to() {
 }
 
 #[test]
+fn what_somebody_else_has_put_into_a_domain_is_code_4() {
+    let host = Host::new(&[&line("joe")]);
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    for name in ["vpasswd.cdb", "vpasswd"] {
+        for (uid, expected) in [(89, 0), (0, 0), (4321, 4)] {
+            std::os::unix::fs::chown(host.of_domain(name), Some(uid), Some(90)).expect("root may");
+            std::thread::sleep(Duration::from_millis(60));
+            let server = host.server();
+            for _ in 0..2 {
+                assert_eq!(server.login("joe", "a.example", "secret"), expected, "{name} of {uid}");
+            }
+            assert_eq!(server.said.take().len(), usize::from(expected == 4), "{name} of {uid}");
+        }
+        host.text(&format!("{}\n", line("joe")));
+    }
+}
+
+#[test]
 fn a_text_of_gigabytes_is_not_read() {
     let host = Host::new(&[]);
     host.text(&format!("{}\n", line("joe")));
