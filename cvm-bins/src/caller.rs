@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, setresgid, setresuid};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{chdir, fchdir, umask};
+use rustix::thread::capabilities;
 
 use crate::become_user::failed;
 use crate::environment;
@@ -74,6 +75,19 @@ impl Caller {
         setresuid(uid, uid, uid).map_err(failed(format_args!("return to user {uid}")))?;
         fchdir(&self.directory).map_err(failed("return to the caller's directory"))
     }
+}
+
+/// Tells whether the program's file has lent it rights that whoever started it has not.
+///
+/// Where the kernel says that there is nothing to beware of, which costs no system call, that is all; a security module
+/// makes it beware of programs, too, that have no more rights than before.
+pub(crate) fn has_lent_rights() -> bool {
+    sys::is_secure_execution() && (getuid() != geteuid() || getgid() != getegid() || has_capabilities())
+}
+
+/// Tells whether somebody else than root has capabilities.
+fn has_capabilities() -> bool {
+    !getuid().is_root() && capabilities(None).map_or(true, |sets| !sets.permitted.is_empty())
 }
 
 fn safe_environment() -> Vec<(String, OsString)> {

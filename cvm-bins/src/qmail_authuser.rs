@@ -38,7 +38,7 @@ const TEMPORARY: u8 = 111;
 /// Runs the program and returns its exit status; on success another program takes its place.
 #[must_use]
 pub fn main() -> u8 {
-    PROGRAM.run_with_status(answer, |stopped| match stopped {
+    PROGRAM.run_with_any_rights(answer, |stopped| match stopped {
         Stopped::Usage { .. } | Stopped::Argument(_) => MISUSED,
         _ => TEMPORARY,
     })
