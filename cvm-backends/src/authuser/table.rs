@@ -77,10 +77,14 @@ impl Table {
     pub(super) fn find(&self, name: &Name) -> Found {
         let keys = name.keys();
         let disabled = keys.disabling().map(|key| self.line(key));
+        let system_disabled = self.line(keys.disabling_system()).is_some();
         let told = keys.telling().map(|key| self.line(key)).into_iter().flatten().next();
         let chosen = self.decoy(name);
-        let is_nobody = disabled.iter().any(Option::is_some) || !name.is_possible();
-        match told.map(|line| (line, self.token(line))) {
+        let told = told.map(|line| (line, self.token(line)));
+        // The system's user is the same whatever domain is put behind his name.
+        let is_disabled_user = system_disabled && matches!(told, Some((_, Token::System { .. })));
+        let is_nobody = disabled.iter().any(Option::is_some) || is_disabled_user || !name.is_possible();
+        match told {
             Some((line, token)) if token.is_usable() && is_nobody => Found::Nobody { decoy: Some(line) },
             Some((line, token)) if token.is_usable() => Found::Line(line),
             Some((_, Token::Meaningless)) if !is_nobody => Found::Meaningless { decoy: chosen },

@@ -69,6 +69,15 @@ fn the_disabled_are_nobody_whatever_else_there_is() {
 }
 
 #[test]
+fn a_disabled_user_of_the_system_is_nobody_with_any_domain() {
+    let file = "*:!\n!ROOT:\nroot@v.org:virtual\n@q.org:?\n@d.org:+\n";
+    let none = ["root", "root@", "Root@x.org", "ROOT@q.org"].map(|name| (name, None));
+    assert_told(file, &none);
+    assert_told(file, &[("root@v.org", Some("virtual")), ("root@d.org", Some("+"))]);
+    assert_told(file, &[("joe@x.org", Some("!")), ("root@x.org@y.org", Some("!")), ("joe@q.org", Some("?"))]);
+}
+
+#[test]
 fn a_disabled_line_with_its_password_left_in_lets_nobody_in_under_its_own_name() {
     assert_told("!joe:secret\n", &[("!joe", None), ("joe", None)]);
     assert_told("@x.org:secret\n@:at\n*:all\n", &[("@x.org", Some("at")), ("*", Some("at")), ("@", Some("at"))]);
@@ -146,6 +155,9 @@ fn slowly<'f>(file: &'f str, name: &str) -> Option<&'f str> {
     let is_special = name == "*" || name.starts_with('@') || name.starts_with('!');
     let own = if is_special { None } else { value(name) };
     let told = own.or_else(|| value(domain?)).or_else(|| value("@")).or_else(|| value("*"));
+    let local = name.rfind('@').filter(|at| *at > 0).map_or(name, |at| &name[..at]);
+    let is_system = told.is_some_and(|told| told == "?" || told == "!");
+    let is_disabled = is_disabled || is_system && value(&format!("!{local}")).is_some();
     told.filter(|_| !is_disabled && !name.is_empty()).filter(|value| !value.is_empty())
 }
 
