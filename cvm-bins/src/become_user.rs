@@ -10,8 +10,9 @@ use std::process::Command;
 use cvm_core::client::variables;
 use cvm_core::wire::Facts;
 use cvm_core::{FactType, parse_integer};
-use nix::unistd::{Gid, Uid, User, geteuid, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, User, geteuid, getresgid, getresuid, setgid, setgroups, setuid};
 use rustix::process::chdir;
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::program::Stopped;
 
@@ -67,16 +68,34 @@ impl Identity {
         }
     }
 
-    /// Changes groups, group, user and directory.
+    /// Tells whether this process is the user already, and nobody else in any respect.
+    fn is_ours(&self) -> bool {
+        let is_user = getresuid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [self.uid; 3]);
+        let is_group = getresgid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved] == [self.gid; 3]);
+        is_user && is_group
+    }
+
+    /// Changes groups, group, user, capabilities and directory.
     fn take_on(&self) -> Result<(), Stopped> {
-        // Only root can; whoever is the user already needs not.
-        if geteuid().is_root() {
+        // Whoever is the user already may not, and need not.
+        if geteuid().is_root() || !self.is_ours() {
             setgroups(&self.groups).map_err(failed("set the groups"))?;
         }
         setgid(self.gid).map_err(failed(format_args!("become group {}", self.gid)))?;
         setuid(self.uid).map_err(failed(format_args!("become user {}", self.uid)))?;
+        if !self.uid.is_root() {
+            give_up_capabilities()?;
+        }
         chdir(&self.directory).map_err(failed(format_args!("change to {}", self.directory.display())))
     }
+}
+
+/// Gives up what a user can have beside his ids: if it was not root who became him, the kernel takes nothing.
+fn give_up_capabilities() -> Result<(), Stopped> {
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    // The ambient ones go with the permitted ones.
+    set_capabilities(None, sets).map_err(failed("give up the capabilities"))
 }
 
 /// Names what was tried when the system refused.

@@ -2,7 +2,7 @@
 
 use cvm_tests::Settings;
 use cvm_tests::contact::Mode;
-use cvm_tests::folder::Folder;
+use cvm_tests::folder::{Folder, quoted};
 use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 use cvm_tests::station::Station;
@@ -161,6 +161,34 @@ fn modules_in_trouble_let_nobody_in() {
     for module in [garbage, silent, slow, killed, half, nobody, huge_id, nul, dead] {
         assert_refused(&ours(b"alice\0pw\0", &module, &TELL, &[CLIENT_TIMEOUT]), 111);
     }
+}
+
+/// Whoever is not root but has the capabilities to become somebody else keeps neither them nor his groups.
+#[test]
+fn nothing_is_left_of_a_caller_who_has_capabilities() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let facts = "\\001\\001a\\002\\00512345\\003\\00523456\\005\\001/\\0";
+    let module = folder.script("module", &format!("cat >/dev/null; printf '\\0\\0{facts}'"));
+    folder.write("record", b"a\0pw\0");
+    let program = Make::Ours.program("cvm-checkpassword");
+    let told = |capabilities: &str| {
+        let script = format!(
+            "chmod -R a+rX {folder}; umask 22; exec setpriv --reuid=1234 --regid=2345 --groups=2345,6 \
+             --inh-caps=-all,{capabilities} --ambient-caps=-all,{capabilities} --bounding-set=+all \
+             {program} {module} sh -c 'id -u; id -g; id -G; grep ^Cap[^B] /proc/self/status' 3<{record}",
+            folder = quoted(&folder.path("")),
+            program = quoted(&program),
+            module = quoted(&module),
+            record = quoted(&folder.path("record")),
+        );
+        run(&mut command("/bin/sh", &["-c", &script], &[]), b"")
+    };
+    let nothing = ["Inh", "Prm", "Eff", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000\n")).concat();
+    assert_eq!(told("+setuid,+setgid,+net_admin").output(), format!("12345\n23456\n23456\n{nothing}"));
+    assert_refused(&told("+setuid"), 111);
 }
 
 /// Only root can become somebody else.
