@@ -53,3 +53,17 @@ fn a_program_that_trusts_its_caller_refuses_to_have_more_rights_than_he() {
     assert_eq!(run_each("2755"), expected.concat());
     assert!(!run_each("755").contains("setuid"));
 }
+
+/// Such a child can be neither ended nor waited for without end.
+#[test]
+fn a_child_that_became_somebody_else_holds_nobody_up_beyond_the_time_out() {
+    let program = quoted(&Make::Ours.program("cvm-testclient"));
+    let told = staged(&format!(
+        "install -m 4755 \"$(command -v setpriv)\" /var/setpriv\n\
+         printf '#!/bin/sh\\nexec /var/setpriv --reuid=0 sleep 8 2>/dev/null\\n' >/var/module; chmod 755 /var/module\n\
+         install -m 755 {program} /var/client; start=$(date +%s)\n\
+         as_nobody env CVM_CLIENT_TIMEOUT=500 /var/client /var/module a b c >/dev/null 2>&1; echo \"status $?\"\n\
+         [ $(($(date +%s) - start)) -ge 5 ] && echo late\npgrep -x -U 0 -f 'sleep 8' >/dev/null && echo root\n:"
+    ));
+    assert_eq!(told, "status 4\nroot\n");
+}
