@@ -163,6 +163,20 @@ fn modules_in_trouble_let_nobody_in() {
     }
 }
 
+#[test]
+fn nothing_of_another_s_account_nor_a_secret_is_handed_on() {
+    let folder = Folder::new();
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let id = |id: u32| format!("\\00{}{id}", id.to_string().len());
+    let facts = format!("\\001\\001a\\002{}\\003{}\\005\\001/\\007\\002us\\0", id(uid), id(gid));
+    let module = folder.script("module", &format!("cat >/dev/null; printf '\\0\\0{facts}'"));
+    let stale = ["DOMAIN", "GIDS", "GROUP", "MAIL", "MAILBOX", "MAILDIR", "NAME", "SHELL", "USER", "CVM_LOOKUP_SECRET"];
+    let settings: Vec<_> = stale.map(|name| (name, "stale")).into_iter().chain([("FOO", "kept")]).collect();
+    let told =
+        ours(b"a\0pw\0", &module, &["sh", "-c", "env | grep -v -e ^PATH= -e ^PWD= -e ^_= -e ^LC_ | sort"], &settings);
+    assert_eq!(told.output(), format!("FOO=kept\nGID={gid}\nGROUP=us\nHOME=/\nUID={uid}\nUSER=a\n"));
+}
+
 /// Whoever is not root but has the capabilities to become somebody else keeps neither them nor his groups.
 #[test]
 fn nothing_is_left_of_a_caller_who_has_capabilities() {
