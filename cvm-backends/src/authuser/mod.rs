@@ -19,8 +19,8 @@
 //!
 //! `!joe` disables the system's user `joe` with any domain, too, where `?` or `!` is what counts.
 //!
-//! Keys match whatever the case of their ASCII letters. Of several lines with one key the last counts. Blanks and tabs
-//! at the end of a line, empty lines, lines that begin with `#` and lines without a colon do not count.
+//! Keys match whatever the case of their ASCII letters. Of several lines with one key the last counts. Blanks, tabs
+//! and carriage returns at the end of a line, empty lines, lines that begin with `#` and lines without a colon do not count.
 //!
 //! [`Users`] is what a program needs that knows the file; [`Authuser`] serves it as a module.
 

@@ -178,9 +178,9 @@ enum Text {
 }
 
 impl Text {
-    /// Blanks and tabs at the end of a line do not count.
+    /// Blanks, tabs and carriage returns at the end of a line do not count.
     fn of(line: &[u8]) -> Self {
-        let end = line.iter().rposition(|&byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+        let end = line.iter().rposition(|&byte| !matches!(byte, b' ' | b'\t' | b'\r')).map_or(0, |last| last + 1);
         match line.get(..end).unwrap_or_default() {
             [] | [b'#', ..] => Self::Nothing,
             line => memchr::memchr(b':', line).map_or(Self::NoColon, |colon| Self::Line { colon, end }),

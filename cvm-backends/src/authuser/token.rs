@@ -25,7 +25,7 @@ pub(super) enum Token<'t> {
     },
     /// Another program judges.
     Helper(Helper),
-    /// One byte that means nothing.
+    /// One byte that means nothing, or a sign with something invisible around it.
     Meaningless,
 }
 
@@ -45,7 +45,7 @@ impl<'t> Token<'t> {
             b"+" => Self::Helper(Helper::Checkvpw),
             b"&" => Self::Helper(Helper::Vchkpw),
             b"=" => Self::Helper(Helper::Doveadm),
-            [_] => Self::Meaningless,
+            [_, ..] if value.trim_ascii().len() < 2 => Self::Meaningless,
             _ => Digest::read(value).map_or(Self::Clear(value), Self::Digest),
         }
     }
@@ -144,7 +144,10 @@ mod tests {
         for byte in (0..=255).filter(|byte| !b"?!+&=".contains(byte)) {
             assert!(matches!(Token::read(&[byte]), Token::Meaningless), "{byte}");
         }
-        for literal in [&b"??"[..], b"!x", b"+ ", b"=secret"] {
+        for sign in [&b"?\r"[..], b" ?", b"\t!", b"+ ", b" x", b"\x0c ", b" & "] {
+            assert!(matches!(Token::read(sign), Token::Meaningless), "{sign:?}");
+        }
+        for literal in [&b"??"[..], b"!x", b"=secret", b" ??"] {
             assert!(matches!(Token::read(literal), Token::Clear(_)));
         }
         assert!(!Token::read(b"").is_usable());
