@@ -83,8 +83,8 @@ impl From<Temporary> for Trouble {
 
 /// Tells who is let in, if somebody is.
 fn judge(users: &Users, name: Name, claim: &Claim<'_>, caller: Option<&Caller>) -> Result<Option<Account>, Trouble> {
-    let is_meaningless = users.is_meaningless(&name)?;
-    let (account, is_known) = match users.find(name)? {
+    let (found, is_meaningless) = users.find_or_meaningless(name)?;
+    let (account, is_known) = match found {
         Lookup::Known(account) => (Some(account), true),
         Lookup::Unknown { decoy, .. } => (decoy, false),
     };
