@@ -126,6 +126,21 @@ fn a_module_that_hashes_passwords_refuses_apop_as_wrong() {
     assert_refused(&ours(record.as_bytes(), &station.module(Mode::Local), &TELL, &[]), 1);
 }
 
+/// Whatever cannot be judged as APOP was a wrong password.
+#[test]
+fn a_module_that_cannot_be_asked_about_apop_refuses_the_password() {
+    let station = Station::start(Make::Original, &table("/"), &[]);
+    let digits = "0".repeat(32);
+    for program in ["cvm-checkpassword", "cvm-v1checkpassword"] {
+        for stamp in ["<t@h>", &"x".repeat(300)] {
+            let record = format!("alice\0{digits}\0{stamp}\0");
+            let finished =
+                check(&Make::Ours.program(program), record.as_bytes(), &[&station.module(Mode::Local), "true"], &[]);
+            assert_refused(&finished, 1);
+        }
+    }
+}
+
 #[test]
 fn no_secret_of_lookup_mode_lets_anybody_in() {
     let station = Station::start(Make::Ours, &table("/"), &[("CVM_LOOKUP_SECRET", "sesame")]);
