@@ -173,6 +173,8 @@ fn modules_in_trouble_let_nobody_in() {
     let nul = "cat >/dev/null; printf '\\0\\0\\001\\002a\\0\\002\\0010\\003\\0010\\005\\001/\\0'";
     let nul = folder.script("nul", nul);
     let dead = format!("cvm-local:{}", folder.path("dead"));
+    ours(b"alice\0pw\0", &dead, &TELL, &[]).assert_complaint(111, &[&dead, "No such file"]);
+    ours(b"alice\0pw\0", &silent, &TELL, &[]).assert_complaint(111, &[&silent, "no answer"]);
     for module in [garbage, silent, slow, killed, half, nobody, huge_id, nul, dead] {
         assert_refused(&ours(b"alice\0pw\0", &module, &TELL, &[CLIENT_TIMEOUT]), 111);
     }
