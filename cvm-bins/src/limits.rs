@@ -35,7 +35,7 @@ impl Limits {
     /// Sets the limits as they were: whoever limits himself stays limited.
     pub(crate) fn return_to(&self) -> Result<(), Stopped> {
         for (resource, limit) in &self.0 {
-            setrlimit(*resource, limit.clone()).map_err(failed("return to the caller's resource limits"))?;
+            setrlimit(*resource, *limit).map_err(failed("return to the caller's resource limits"))?;
         }
         Ok(())
     }
