@@ -6,10 +6,10 @@ use cvm_core::account::Account;
 use cvm_core::client::{ClientRequest, Credentials, ModuleList};
 use cvm_core::wire::Reply;
 use cvm_core::{Secret, SecretRef};
-use cvm_io_blocking::client::Client;
+use cvm_io_blocking::client::{Client, Failure};
 
 use crate::environment::{self, SettingError};
-use crate::program::Stopped;
+use crate::program::{Stopped, complain};
 use crate::stop;
 
 /// The settings that every client has.
@@ -27,12 +27,13 @@ pub const V2_SETTINGS: &[(&str, &str)] = &[
 
 /// Asks with this request and the time-out of the settings.
 pub fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
-    ask_as(client().map_err(Stopped::ClientSetting)?, modules, request)
+    let reply = ask_as(client().map_err(Stopped::ClientSetting)?, modules, request)?;
+    Ok(reply.unwrap_or_else(|failure| Reply::failure(failure.code())))
 }
 
-fn ask_as(client: Client, modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
+fn ask_as(client: Client, modules: &ModuleList, request: &ClientRequest) -> Result<Result<Reply, Failure>, Stopped> {
     stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;
-    Ok(client.ask(modules, request).unwrap_or_else(|failure| Reply::failure(failure.code())))
+    Ok(client.ask(modules, request))
 }
 
 /// Returns a client with the time-out of the settings.
@@ -70,10 +71,14 @@ pub fn ask_with(modules: &ModuleList, credentials: Credentials) -> Result<Reply,
 }
 
 /// Asks about a login, which is never a look-up: the secret of lookup mode is neither sent nor shown to commands, as a
-/// module in that mode says yes to any password.
+/// module in that mode says yes to any password. Why a module cannot be asked is told.
 pub fn ask_about_login(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {
     let client = client().map_err(Stopped::ClientSetting)?.hiding("CVM_LOOKUP_SECRET");
-    ask_as(client, modules, request)
+    let told = |failure: Failure| {
+        complain(&failure);
+        Reply::failure(failure.code())
+    };
+    Ok(ask_as(client, modules, request)?.unwrap_or_else(told))
 }
 
 /// Makes a request of version 2, with a tag if that is needed.

@@ -7,9 +7,11 @@ use std::os::fd::OwnedFd;
 use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, setresgid, setresuid};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::{chdir, fchdir, umask};
+use rustix::thread::capabilities;
 
 use crate::become_user::failed;
 use crate::environment;
+use crate::limits::Limits;
 use crate::program::Stopped;
 use crate::sys;
 
@@ -27,6 +29,8 @@ pub(crate) struct Caller {
     uid: Uid,
     gid: Gid,
     directory: OwnedFd,
+    /// What a program of root's has changed of them.
+    limits: Option<Limits>,
 }
 
 impl Caller {
@@ -55,10 +59,12 @@ impl Caller {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = open(".", flags, Mode::empty()).map_err(failed("open the current directory"))?;
         chdir("/").map_err(failed("change to /"))?;
-        let caller = Self { uid: getuid(), gid: getgid(), directory };
+        sys::forget_timers_and_signals().map_err(failed("reset timers and signals"))?;
+        let mut caller = Self { uid: getuid(), gid: getgid(), directory, limits: None };
         if geteuid().is_root() {
             let root = Uid::from_raw(0);
             setresuid(root, root, root).map_err(failed("become root"))?;
+            caller.limits = Some(Limits::leave_behind()?);
         }
         Ok(Some(caller))
     }
@@ -70,10 +76,24 @@ impl Caller {
     /// What the system refused: the program must end.
     pub(crate) fn return_to(&self) -> Result<(), Stopped> {
         let (uid, gid) = (self.uid, self.gid);
+        self.limits.as_ref().map_or(Ok(()), Limits::return_to)?;
         setresgid(gid, gid, gid).map_err(failed(format_args!("return to group {gid}")))?;
         setresuid(uid, uid, uid).map_err(failed(format_args!("return to user {uid}")))?;
         fchdir(&self.directory).map_err(failed("return to the caller's directory"))
     }
+}
+
+/// Tells whether the program's file has lent it rights that whoever started it has not.
+///
+/// Where the kernel says that there is nothing to beware of, which costs no system call, that is all; a security module
+/// makes it beware of programs, too, that have no more rights than before.
+pub(crate) fn has_lent_rights() -> bool {
+    sys::is_secure_execution() && (getuid() != geteuid() || getgid() != getegid() || has_capabilities())
+}
+
+/// Tells whether somebody else than root has capabilities.
+fn has_capabilities() -> bool {
+    !getuid().is_root() && capabilities(None).map_or(true, |sets| !sets.permitted.is_empty())
 }
 
 fn safe_environment() -> Vec<(String, OsString)> {

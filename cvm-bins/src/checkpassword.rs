@@ -108,9 +108,13 @@ fn ask_both_ways(record: &Record<'_>, ask: impl Fn(&Login<'_>) -> Result<Reply, 
     let Some((timestamp, digest)) = record.apop().filter(|_| reply.code.is_rejected()) else {
         return Ok(reply);
     };
-    let second = ask(&Login { account, proof: Proof::Apop { timestamp, digest } })?;
-    // A module that knows no challenges has judged the password already.
-    Ok(if second.code == Code::NO_CREDENTIAL { reply } else { second })
+    Ok(match ask(&Login { account, proof: Proof::Apop { timestamp, digest } }) {
+        // No client could have had such a timestamp answered.
+        Err(Stopped::Request(_)) => reply,
+        // A module that knows no challenges, or no second credential, has judged the password already.
+        Ok(second) if [Code::NO_CREDENTIAL, Code::BAD_CLIENT_DATA].contains(&second.code) => reply,
+        second => second?,
+    })
 }
 
 /// What a module is asked about.

@@ -4,6 +4,7 @@
 mod access_log;
 mod become_user;
 mod caller;
+mod limits;
 mod runtime;
 mod sockets;
 mod stop;

@@ -8,6 +8,7 @@ use cvm_core::Code;
 use cvm_core::client::ModuleError;
 use cvm_core::wire::RequestError;
 
+use crate::caller;
 use crate::environment::SettingError;
 
 /// What `--help` tells.
@@ -34,6 +35,9 @@ pub enum Stopped {
     /// One argument is not what it should be.
     #[error("{0}")]
     Argument(String),
+    /// The program is installed setuid or setgid, or with capabilities, and would trust whoever runs it with them.
+    #[error("must not be installed setuid: whoever runs it names what it trusts")]
+    LentRights,
     /// A module that cannot be served.
     #[error("{0}")]
     Module(#[from] ModuleError),
@@ -59,7 +63,7 @@ impl Stopped {
             Self::Usage { .. } | Self::Argument(_) | Self::ClientSetting(_) => Code::GENERAL,
             Self::Module(error) => error.code(),
             Self::Request(error) => error.code(),
-            Self::Setting(_) => Code::CONFIG,
+            Self::Setting(_) | Self::LentRights => Code::CONFIG,
             Self::Io(_) => Code::IO,
         }
     }
@@ -74,6 +78,19 @@ impl Program {
 
     /// The same for a program whose exit statuses are not codes.
     pub fn run_with_status(
+        &self,
+        run: impl FnOnce(&[OsString]) -> Result<u8, Stopped>,
+        status: impl FnOnce(&Stopped) -> u8,
+    ) -> u8 {
+        if caller::has_lent_rights() {
+            complain(&Stopped::LentRights);
+            return status(&Stopped::LentRights);
+        }
+        self.run_with_any_rights(run, status)
+    }
+
+    /// The same for a program that can be installed setuid, as it trusts nothing of its caller then.
+    pub(crate) fn run_with_any_rights(
         &self,
         run: impl FnOnce(&[OsString]) -> Result<u8, Stopped>,
         status: impl FnOnce(&Stopped) -> u8,

@@ -38,7 +38,7 @@ const TEMPORARY: u8 = 111;
 /// Runs the program and returns its exit status; on success another program takes its place.
 #[must_use]
 pub fn main() -> u8 {
-    PROGRAM.run_with_status(answer, |stopped| match stopped {
+    PROGRAM.run_with_any_rights(answer, |stopped| match stopped {
         Stopped::Usage { .. } | Stopped::Argument(_) => MISUSED,
         _ => TEMPORARY,
     })
@@ -83,8 +83,8 @@ impl From<Temporary> for Trouble {
 
 /// Tells who is let in, if somebody is.
 fn judge(users: &Users, name: Name, claim: &Claim<'_>, caller: Option<&Caller>) -> Result<Option<Account>, Trouble> {
-    let is_meaningless = users.is_meaningless(&name)?;
-    let (account, is_known) = match users.find(name)? {
+    let (found, is_meaningless) = users.find_or_meaningless(name)?;
+    let (account, is_known) = match found {
         Lookup::Known(account) => (Some(account), true),
         Lookup::Unknown { decoy, .. } => (decoy, false),
     };

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, RawFd};
 
 use nix::libc;
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
 /// Takes over a descriptor that the process was started with: call it once, before anything else is opened.
 ///
@@ -28,6 +28,22 @@ pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
     // SAFETY: ignoring a signal runs no code in its handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
     Ok(())
+}
+
+/// Takes back what whoever started the process has made of its timers and signals; a closed pipe stays an error.
+pub(crate) fn forget_timers_and_signals() -> io::Result<()> {
+    let never = libc::timeval { tv_sec: 0, tv_usec: 0 };
+    let timer = libc::itimerval { it_interval: never, it_value: never };
+    for kind in [libc::ITIMER_REAL, libc::ITIMER_VIRTUAL, libc::ITIMER_PROF] {
+        // SAFETY: it reads a structure of ours, and writes nothing.
+        unsafe { libc::setitimer(kind, &raw const timer, std::ptr::null_mut()) };
+    }
+    let unchanged = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE];
+    for which in Signal::iterator().filter(|which| !unchanged.contains(which)) {
+        // SAFETY: the default runs no code of ours.
+        unsafe { signal(which, SigHandler::SigDfl) }?;
+    }
+    Ok(SigSet::empty().thread_set_mask()?)
 }
 
 /// Tells whether the kernel says that this program has rights that whoever started it has not.

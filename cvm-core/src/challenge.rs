@@ -2,6 +2,7 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
+use zeroize::Zeroizing;
 
 use crate::checkpassword::Record;
 use crate::credential::CredentialType;
@@ -96,11 +97,12 @@ impl<'p> ChallengeResponse<'p> {
     pub fn is_right(&self, password: &[u8]) -> bool {
         let both = [Mechanism::CramMd5, Mechanism::Apop];
         let mechanisms = self.mechanism.as_ref().map_or(both.as_slice(), core::slice::from_ref);
-        let given = digest(self.response.expose());
+        let given = digest(self.response.expose()).map(Zeroizing::new);
         mechanisms.iter().fold(false, |right, mechanism| {
-            let expected = mechanism.response(self.challenge, password);
-            let is = |digest: [u8; 16]| given.is_some_and(|given| SecretRef::new(&given).equals(&digest));
-            right | is(expected) | (is(shifted(expected)) & self.may_be_shifted())
+            let expected = Zeroizing::new(mechanism.response(self.challenge, password));
+            let shifted = Zeroizing::new(shifted(*expected));
+            let is = |digest: &[u8; 16]| given.as_ref().is_some_and(|given| SecretRef::new(&**given).equals(digest));
+            right | is(&expected) | (is(&shifted) & self.may_be_shifted())
         })
     }
 

@@ -13,7 +13,8 @@ use crate::ready;
 /// How often to look for the end of a child where the kernel cannot tell.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// A child that is ended, and collected, when nobody waits for it any more.
+/// A child that is ended, and collected, when nobody waits for it any more; one that has become somebody whose
+/// processes are not ours to end is left alone.
 #[derive(Debug)]
 pub struct Running(pub(crate) Child);
 
@@ -57,8 +58,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both do nothing for a child that was waited for.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        // All of this does nothing for a child that was waited for.
+        let _ = match self.0.kill() {
+            Ok(()) => self.0.wait().map(Some),
+            // It may run for ever.
+            Err(_) => self.0.try_wait(),
+        };
     }
 }

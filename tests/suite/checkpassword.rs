@@ -2,7 +2,7 @@
 
 use cvm_tests::Settings;
 use cvm_tests::contact::Mode;
-use cvm_tests::folder::Folder;
+use cvm_tests::folder::{Folder, quoted};
 use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
 use cvm_tests::station::Station;
@@ -126,6 +126,21 @@ fn a_module_that_hashes_passwords_refuses_apop_as_wrong() {
     assert_refused(&ours(record.as_bytes(), &station.module(Mode::Local), &TELL, &[]), 1);
 }
 
+/// Whatever cannot be judged as APOP was a wrong password.
+#[test]
+fn a_module_that_cannot_be_asked_about_apop_refuses_the_password() {
+    let station = Station::start(Make::Original, &table("/"), &[]);
+    let digits = "0".repeat(32);
+    for program in ["cvm-checkpassword", "cvm-v1checkpassword"] {
+        for stamp in ["<t@h>", &"x".repeat(300)] {
+            let record = format!("alice\0{digits}\0{stamp}\0");
+            let finished =
+                check(&Make::Ours.program(program), record.as_bytes(), &[&station.module(Mode::Local), "true"], &[]);
+            assert_refused(&finished, 1);
+        }
+    }
+}
+
 #[test]
 fn no_secret_of_lookup_mode_lets_anybody_in() {
     let station = Station::start(Make::Ours, &table("/"), &[("CVM_LOOKUP_SECRET", "sesame")]);
@@ -158,9 +173,53 @@ fn modules_in_trouble_let_nobody_in() {
     let nul = "cat >/dev/null; printf '\\0\\0\\001\\002a\\0\\002\\0010\\003\\0010\\005\\001/\\0'";
     let nul = folder.script("nul", nul);
     let dead = format!("cvm-local:{}", folder.path("dead"));
+    ours(b"alice\0pw\0", &dead, &TELL, &[]).assert_complaint(111, &[&dead, "No such file"]);
+    ours(b"alice\0pw\0", &silent, &TELL, &[]).assert_complaint(111, &[&silent, "no answer"]);
     for module in [garbage, silent, slow, killed, half, nobody, huge_id, nul, dead] {
         assert_refused(&ours(b"alice\0pw\0", &module, &TELL, &[CLIENT_TIMEOUT]), 111);
     }
+}
+
+#[test]
+fn nothing_of_another_s_account_nor_a_secret_is_handed_on() {
+    let folder = Folder::new();
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let id = |id: u32| format!("\\00{}{id}", id.to_string().len());
+    let facts = format!("\\001\\001a\\002{}\\003{}\\005\\001/\\007\\002us\\0", id(uid), id(gid));
+    let module = folder.script("module", &format!("cat >/dev/null; printf '\\0\\0{facts}'"));
+    let stale = ["DOMAIN", "GIDS", "GROUP", "MAIL", "MAILBOX", "MAILDIR", "NAME", "SHELL", "USER", "CVM_LOOKUP_SECRET"];
+    let settings: Vec<_> = stale.map(|name| (name, "stale")).into_iter().chain([("FOO", "kept")]).collect();
+    let told =
+        ours(b"a\0pw\0", &module, &["sh", "-c", "env | grep -v -e ^PATH= -e ^PWD= -e ^_= -e ^LC_ | sort"], &settings);
+    assert_eq!(told.output(), format!("FOO=kept\nGID={gid}\nGROUP=us\nHOME=/\nUID={uid}\nUSER=a\n"));
+}
+
+/// Whoever is not root but has the capabilities to become somebody else keeps neither them nor his groups.
+#[test]
+fn nothing_is_left_of_a_caller_who_has_capabilities() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    let facts = "\\001\\001a\\002\\00512345\\003\\00523456\\005\\001/\\0";
+    let module = folder.script("module", &format!("cat >/dev/null; printf '\\0\\0{facts}'"));
+    folder.write("record", b"a\0pw\0");
+    let program = Make::Ours.program("cvm-checkpassword");
+    let told = |capabilities: &str| {
+        let script = format!(
+            "chmod -R a+rX {folder}; umask 22; exec setpriv --reuid=1234 --regid=2345 --groups=2345,6 \
+             --inh-caps=-all,{capabilities} --ambient-caps=-all,{capabilities} --bounding-set=+all \
+             {program} {module} sh -c 'id -u; id -g; id -G; grep ^Cap[^B] /proc/self/status' 3<{record}",
+            folder = quoted(&folder.path("")),
+            program = quoted(&program),
+            module = quoted(&module),
+            record = quoted(&folder.path("record")),
+        );
+        run(&mut command("/bin/sh", &["-c", &script], &[]), b"")
+    };
+    let nothing = ["Inh", "Prm", "Eff", "Amb"].map(|set| format!("Cap{set}:\t0000000000000000\n")).concat();
+    assert_eq!(told("+setuid,+setgid,+net_admin").output(), format!("12345\n23456\n23456\n{nothing}"));
+    assert_refused(&told("+setuid"), 111);
 }
 
 /// Only root can become somebody else.

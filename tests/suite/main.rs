@@ -33,6 +33,7 @@ mod quickstart;
 mod requests;
 mod sasl;
 mod settings;
+mod setuid;
 mod sockets;
 mod stuck_reader;
 mod supervised;

@@ -84,6 +84,32 @@ fn checkvpw_is_root_s_and_sees_nothing_of_the_caller() {
     assert_eq!(helper, expected);
 }
 
+/// Limits of the shell, an ignored and a blocked signal, and what can be seen of them.
+#[test]
+fn checkvpw_has_no_limits_of_the_caller_s_and_his_program_has() {
+    let tell = "ulimit -S -f; ulimit -S -t; ulimit -S -n; ulimit -S -v; ulimit -S -c; grep ^Sig[BI] /proc/self/status";
+    let script = format!(
+        "printf '#!/bin/sh\\n({tell}) >/var/out\\n' >/var/qmail/bin/checkvpw\n\
+         printf '#!/bin/sh\\n{tell}\\n' >/var/tell; chmod 755 /var/tell\n\
+         printf 'joe\\0secret\\0\\0' >/var/record; chmod 644 /var/record\n\
+         $AS /bin/sh -c 'ulimit -S -f 8; ulimit -S -t 100; ulimit -S -n 20; ulimit -S -v 500000; ulimit -S -c 3; trap \"\" TERM HUP\n\
+         exec /var/program /var/tell 3</var/record'\necho \"status $?\"; cat /var/out"
+    );
+    let told = output(&staged("4755", "*:+\n", &script));
+    let (program, helper) = told.split_once("status 0\n").unwrap_or_else(|| panic!("{told}"));
+    assert!(program.starts_with("8\n100\n20\n500000\n"), "{program}");
+    let lines: Vec<_> = helper.lines().collect();
+    assert_eq!((lines[0], lines[1], lines[3], lines[4]), ("unlimited", "unlimited", "unlimited", "0"), "{helper}");
+    assert!(lines[2].parse::<u32>().is_ok_and(|files| files >= 1024), "{helper}");
+    // The C library has two signals of its own, 32 and 33, which stay as they are.
+    let named = |line: &str| u64::from_str_radix(&line[8..], 16).expect("hexadecimal") & 0x7fff_ffff;
+    assert_eq!((named(lines[5]), named(lines[6])), (0, 0), "{helper}");
+    // Where root may not raise it, as in a container, nothing is run with it.
+    let script = script.replace("ulimit -S -f 8", "ulimit -f 8").replace("cat /var/out", "cat /var/out 2>&1");
+    let told = output(&staged("4755", "*:+\n", &(script + "; :")));
+    assert!(told.contains("status 0\nunlimited\n") || told.starts_with("status 111\n"), "{told}");
+}
+
 #[test]
 fn what_checkvpw_runs_is_not_for_the_caller_to_say() {
     let told = output(&staged(

@@ -17,8 +17,10 @@
 //! | `%` and 32, 40 or 64 hexadecimal digits | the password with this MD5, SHA-1 or SHA-256 digest |
 //! | anything else of more than one byte | that itself, and responses computed from it |
 //!
-//! Keys match whatever the case of their ASCII letters. Of several lines with one key the last counts. Blanks and tabs
-//! at the end of a line, empty lines, lines that begin with `#` and lines without a colon do not count.
+//! `!joe` disables the system's user `joe` with any domain, too, where `?` or `!` is what counts.
+//!
+//! Keys match whatever the case of their ASCII letters. Of several lines with one key the last counts. Blanks, tabs
+//! and carriage returns at the end of a line, empty lines, lines that begin with `#` and lines without a colon do not count.
 //!
 //! [`Users`] is what a program needs that knows the file; [`Authuser`] serves it as a module.
 

@@ -55,7 +55,11 @@ impl Name {
     pub(super) fn keys(&self) -> Keys {
         let domain = self.bytes.get(self.local..).filter(|domain| !domain.is_empty());
         let disabled = |token: &[u8]| [b"!", token].concat().to_ascii_lowercase();
-        Keys { user: disabled(&self.bytes), domain: domain.map(disabled).unwrap_or_default() }
+        Keys {
+            user: disabled(&self.bytes),
+            domain: domain.map(disabled).unwrap_or_default(),
+            local: disabled(self.local()),
+        }
     }
 }
 
@@ -64,12 +68,19 @@ pub(super) struct Keys {
     user: Vec<u8>,
     /// `!@domain`; empty without a domain.
     domain: Vec<u8>,
+    /// `!` and the local part.
+    local: Vec<u8>,
 }
 
 impl Keys {
     /// The keys that disable the name; an empty one is no line's.
     pub(super) fn disabling(&self) -> [&[u8]; 2] {
         [&self.user, &self.domain]
+    }
+
+    /// The key that disables the system's user of this name, whatever domain comes behind it.
+    pub(super) fn disabling_system(&self) -> &[u8] {
+        &self.local
     }
 
     /// The keys of the lines that tell its password, of which the first that is there counts; an empty one is no line's.
@@ -108,9 +119,11 @@ mod tests {
     fn the_keys_of_a_name_are_in_lower_case_and_in_the_order_in_which_they_count() {
         let keys = Name::new(b"Joe@X.org").keys();
         assert_eq!(keys.disabling(), [&b"!joe@x.org"[..], b"!@x.org"]);
+        assert_eq!(keys.disabling_system(), b"!joe");
         assert_eq!(keys.telling(), [&b"joe@x.org"[..], b"@x.org", b"@", b"*"]);
         let keys = Name::new(b"Joe").keys();
         assert_eq!(keys.disabling(), [&b"!joe"[..], b""]);
+        assert_eq!(Name::new(b"Joe@").keys().disabling_system(), b"!joe");
         assert_eq!(keys.telling(), [&b"joe"[..], b"", b"@", b"*"]);
     }
 

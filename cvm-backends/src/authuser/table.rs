@@ -77,10 +77,14 @@ impl Table {
     pub(super) fn find(&self, name: &Name) -> Found {
         let keys = name.keys();
         let disabled = keys.disabling().map(|key| self.line(key));
+        let system_disabled = self.line(keys.disabling_system()).is_some();
         let told = keys.telling().map(|key| self.line(key)).into_iter().flatten().next();
         let chosen = self.decoy(name);
-        let is_nobody = disabled.iter().any(Option::is_some) || !name.is_possible();
-        match told.map(|line| (line, self.token(line))) {
+        let told = told.map(|line| (line, self.token(line)));
+        // The system's user is the same whatever domain is put behind his name.
+        let is_disabled_user = system_disabled && matches!(told, Some((_, Token::System { .. })));
+        let is_nobody = disabled.iter().any(Option::is_some) || is_disabled_user || !name.is_possible();
+        match told {
             Some((line, token)) if token.is_usable() && is_nobody => Found::Nobody { decoy: Some(line) },
             Some((line, token)) if token.is_usable() => Found::Line(line),
             Some((_, Token::Meaningless)) if !is_nobody => Found::Meaningless { decoy: chosen },
@@ -174,9 +178,9 @@ enum Text {
 }
 
 impl Text {
-    /// Blanks and tabs at the end of a line do not count.
+    /// Blanks, tabs and carriage returns at the end of a line do not count.
     fn of(line: &[u8]) -> Self {
-        let end = line.iter().rposition(|&byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+        let end = line.iter().rposition(|&byte| !matches!(byte, b' ' | b'\t' | b'\r')).map_or(0, |last| last + 1);
         match line.get(..end).unwrap_or_default() {
             [] | [b'#', ..] => Self::Nothing,
             line => memchr::memchr(b':', line).map_or(Self::NoColon, |colon| Self::Line { colon, end }),

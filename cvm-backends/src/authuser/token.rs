@@ -6,6 +6,7 @@ use cvm_core::SecretRef;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroize;
 
 use super::claim::Claim;
 use super::helper::Helper;
@@ -25,7 +26,7 @@ pub(super) enum Token<'t> {
     },
     /// Another program judges.
     Helper(Helper),
-    /// One byte that means nothing.
+    /// One byte that means nothing, or a sign with something invisible around it.
     Meaningless,
 }
 
@@ -45,7 +46,7 @@ impl<'t> Token<'t> {
             b"+" => Self::Helper(Helper::Checkvpw),
             b"&" => Self::Helper(Helper::Vchkpw),
             b"=" => Self::Helper(Helper::Doveadm),
-            [_] => Self::Meaningless,
+            [_, ..] if value.trim_ascii().len() < 2 => Self::Meaningless,
             _ => Digest::read(value).map_or(Self::Clear(value), Self::Digest),
         }
     }
@@ -74,11 +75,18 @@ impl Digest {
 
     pub(super) fn is_of(&self, password: SecretRef<'_>) -> bool {
         match self {
-            Self::Md5(digest) => SecretRef::new(&Md5::digest(password.expose())).equals(digest),
-            Self::Sha1(digest) => SecretRef::new(&Sha1::digest(password.expose())).equals(digest),
-            Self::Sha256(digest) => SecretRef::new(&Sha256::digest(password.expose())).equals(digest),
+            Self::Md5(digest) => is_equal(&mut Md5::digest(password.expose()), digest),
+            Self::Sha1(digest) => is_equal(&mut Sha1::digest(password.expose()), digest),
+            Self::Sha256(digest) => is_equal(&mut Sha256::digest(password.expose()), digest),
         }
     }
+}
+
+/// Compares a digest that was just computed, and wipes it.
+fn is_equal(computed: &mut [u8], stored: &[u8]) -> bool {
+    let is_equal = SecretRef::new(computed).equals(stored);
+    computed.zeroize();
+    is_equal
 }
 
 /// Tells whether a claim is right for a password in plain text: the password itself, or a response computed from it.
@@ -144,7 +152,10 @@ mod tests {
         for byte in (0..=255).filter(|byte| !b"?!+&=".contains(byte)) {
             assert!(matches!(Token::read(&[byte]), Token::Meaningless), "{byte}");
         }
-        for literal in [&b"??"[..], b"!x", b"+ ", b"=secret"] {
+        for sign in [&b"?\r"[..], b" ?", b"\t!", b"+ ", b" x", b"\x0c ", b" & "] {
+            assert!(matches!(Token::read(sign), Token::Meaningless), "{sign:?}");
+        }
+        for literal in [&b"??"[..], b"!x", b"=secret", b" ??"] {
             assert!(matches!(Token::read(literal), Token::Clear(_)));
         }
         assert!(!Token::read(b"").is_usable());

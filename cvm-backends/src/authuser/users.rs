@@ -88,18 +88,18 @@ impl Users {
     ///
     /// [`Temporary`] if that cannot be told now.
     pub fn find(&self, name: Name) -> Result<Lookup<Account>, Temporary> {
-        self.file.catch_up();
-        self.complete(self.find_line(name)?)
+        self.find_or_meaningless(name).map(|(found, _)| found)
     }
 
-    /// Tells whether what the file has as the password of a name has no meaning: an error of whoever wrote it.
+    /// The same, and whether what the file has as the password of this name has no meaning: an error of whoever wrote it.
     ///
     /// # Errors
     ///
     /// [`Temporary`] if that cannot be told now.
-    pub fn is_meaningless(&self, name: &Name) -> Result<bool, Temporary> {
-        let table = self.table()?;
-        Ok(table.is_some_and(|table| matches!(table.find(name), Found::Meaningless { .. })))
+    pub fn find_or_meaningless(&self, name: Name) -> Result<(Lookup<Account>, bool), Temporary> {
+        self.file.catch_up();
+        let (found, is_meaningless) = self.find_told(name)?;
+        Ok((self.complete(found)?, is_meaningless))
     }
 
     /// Tells whether a claim is right; for whoever stands in the place of somebody else it never is.
@@ -115,22 +115,28 @@ impl Users {
 
     /// Finds the line of a name in what is in memory, whether or not a newer version [is due](Self::is_due).
     pub(super) fn find_line(&self, name: Name) -> Result<Lookup<Account>, Temporary> {
+        self.find_told(name).map(|(found, _)| found)
+    }
+
+    fn find_told(&self, name: Name) -> Result<(Lookup<Account>, bool), Temporary> {
         let Some(table) = self.table()? else {
-            return Ok(Lookup::Unknown { scope: None, decoy: None });
+            return Ok((Lookup::Unknown { scope: None, decoy: None }, false));
         };
         let found = table.find(&name);
-        if let Found::Meaningless { .. } = found {
+        let is_meaningless = matches!(found, Found::Meaningless { .. });
+        if is_meaningless {
             let path = self.path.display();
             self.no_meaning.give(&self.notices, format_args!("{path}: a password of one byte has no meaning"));
         }
         let is_decoy = !matches!(found, Found::Line(_));
         let account = |line| Account { table, line, name, user: None, is_decoy, is_judged: Cell::new(false) };
-        Ok(match found {
+        let found = match found {
             Found::Line(line) => Lookup::Known(account(line)),
             Found::Nobody { decoy } | Found::Meaningless { decoy } => {
                 Lookup::Unknown { scope: None, decoy: decoy.map(account) }
             }
-        })
+        };
+        Ok((found, is_meaningless))
     }
 
     /// Finds the system's user, if the line says that he is to be asked for.

@@ -10,7 +10,7 @@ pub use credentials::Credentials;
 pub use endpoint::{Endpoint, ModuleError, ModuleList};
 pub use request::ClientRequest;
 pub use udp::{UdpExchange, UdpStep};
-pub use variables::variables;
+pub use variables::{variable_names, variables};
 
 use crate::fact::Scope;
 use crate::wire::Reply;

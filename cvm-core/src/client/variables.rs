@@ -16,6 +16,14 @@ const OF_FACTS: [(FactType, &[&str]); 9] = [
     (FactType::MAILBOX, &["MAIL", "MAILBOX", "MAILDIR"]),
 ];
 
+/// The supplementary groups, with commas between them.
+const GIDS: &str = "GIDS";
+
+/// Returns the names of all variables that facts can set.
+pub fn variable_names() -> impl Iterator<Item = &'static str> {
+    OF_FACTS.into_iter().flat_map(|(_, names)| names.iter().copied()).chain([GIDS])
+}
+
 /// Returns name and value of each variable that the facts set; a fact that did not come sets none.
 ///
 /// Values are as the module sent them: they may hold any byte, a NUL too.
@@ -29,7 +37,7 @@ pub fn variables(facts: &Facts) -> Vec<(&'static str, Vec<u8>)> {
     }
     let groups: Vec<&[u8]> = facts.all(FactType::SUPP_GROUPID).collect();
     if !groups.is_empty() {
-        variables.push(("GIDS", groups.join(&b","[..])));
+        variables.push((GIDS, groups.join(&b","[..])));
     }
     variables
 }
@@ -60,5 +68,7 @@ mod tests {
         let expected = ["USER=a", "UID=1", "GID=2", "NAME=N", "HOME=/h", "SHELL=/s", "GROUP=g", "DOMAIN=d"];
         assert_eq!(all[..8], expected);
         assert_eq!(all[8..], ["MAIL=m", "MAILBOX=m", "MAILDIR=m", "GIDS=5,6"]);
+        let names: Vec<_> = all.iter().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        assert_eq!(variable_names().collect::<Vec<_>>(), names);
     }
 }

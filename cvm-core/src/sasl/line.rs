@@ -22,7 +22,8 @@ const CAPACITY: usize = LINE_MAX + 2;
 /// assert_eq!(line.text(), b"YWxpY2U=");
 /// ```
 pub struct Line {
-    bytes: [u8; CAPACITY],
+    /// On the heap, as moving it must not leave a copy of a password behind.
+    bytes: Box<[u8; CAPACITY]>,
     len: usize,
     complete: bool,
 }
@@ -30,8 +31,8 @@ pub struct Line {
 impl Line {
     /// Starts with no input.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { bytes: [0; CAPACITY], len: 0, complete: false }
+    pub fn new() -> Self {
+        Self { bytes: Box::new([0; CAPACITY]), len: 0, complete: false }
     }
 
     /// Takes bytes up to the end of the line, and returns how many it took.
