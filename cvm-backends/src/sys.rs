@@ -1,6 +1,10 @@
-//! The C interfaces that no maintained safe crate offers: shadow entries, crypt(3), and descriptors of children.
+//! The C interfaces that no maintained safe crate offers: shadow entries, crypt(3), descriptors of children, and advice
+//! about memory.
 
-#![expect(unsafe_code, reason = "getspnam_r and crypt_rn are C functions, and a child runs code before its program")]
+#![expect(
+    unsafe_code,
+    reason = "getspnam_r, crypt_rn and madvise are C functions, and a child runs code before its program"
+)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_ulong, c_void};
 use std::io;
@@ -12,6 +16,21 @@ use std::ptr;
 
 use nix::libc;
 use zeroize::Zeroizing;
+
+/// The size of a huge page nearly everywhere; less memory than some of them has no use for one.
+const HUGE_PAGE: usize = 2 * 1024 * 1024;
+
+/// Asks for huge pages under memory that is about to be filled and then read here and there: there, and above all in a
+/// virtual machine, most of the time goes into finding out where small pages are.
+pub(crate) fn prefer_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
+    let (start, size) = (memory.as_mut_ptr() as usize, size_of_val(memory));
+    let first = start.next_multiple_of(HUGE_PAGE);
+    let whole = (start + size).saturating_sub(first) / HUGE_PAGE * HUGE_PAGE;
+    if whole >= HUGE_PAGE {
+        // SAFETY: the range lies within the memory, and the advice changes nothing that it holds. It may be refused.
+        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(first), whole, libc::MADV_HUGEPAGE) };
+    }
+}
 
 /// A shadow entry: the stored password, and days since 1970 or counts of days; negative where unset.
 pub(crate) struct Shadow {

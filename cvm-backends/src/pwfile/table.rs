@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::entry::{DECOY_LINES, DecoyKey, Entry, LINE_MAX, Layout, write_lowercase};
 use crate::password::Comparison;
+use crate::sys;
 
 /// A line of a table, by the position of its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +183,7 @@ impl Index {
         let count = (lines + lines / 3 + 1).next_power_of_two();
         let mut slots = Vec::new();
         slots.try_reserve_exact(count)?;
+        sys::prefer_huge_pages(slots.spare_capacity_mut());
         slots.resize(count, u64::from(EMPTY));
         Ok(Self { slots: slots.into_boxed_slice(), keys: RandomState::new() })
     }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{INLINE_MAX, Shared};
 use crate::stamp::{self, GRACE, Stamp, TICK};
+use crate::sys;
 
 /// The largest file that is read at all: positions in it fit in 32 bits.
 const SIZE_MAX: u64 = u32::MAX as u64 - 1;
@@ -160,6 +161,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         let mut bytes = Zeroizing::new(Vec::new());
         // A file that does not fit into memory is unreadable, not the end of the process.
         bytes.try_reserve_exact(size.saturating_add(1)).map_err(io::Error::from)?;
+        sys::prefer_huge_pages(bytes.spare_capacity_mut());
         (&mut file).take(stamp.size.saturating_add(1)).read_to_end(&mut bytes)?;
         if Stamp::of(&file.metadata()?) != stamp || bytes.len() != size {
             return Err(NoVersion::Changed);
