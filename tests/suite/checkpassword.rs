@@ -189,8 +189,12 @@ fn nothing_of_another_s_account_nor_a_secret_is_handed_on() {
     let module = folder.script("module", &format!("cat >/dev/null; printf '\\0\\0{facts}'"));
     let stale = ["DOMAIN", "GIDS", "GROUP", "MAIL", "MAILBOX", "MAILDIR", "NAME", "SHELL", "USER", "CVM_LOOKUP_SECRET"];
     let settings: Vec<_> = stale.map(|name| (name, "stale")).into_iter().chain([("FOO", "kept")]).collect();
-    let told =
-        ours(b"a\0pw\0", &module, &["sh", "-c", "env | grep -v -e ^PATH= -e ^PWD= -e ^_= -e ^LC_ | sort"], &settings);
+    let told = ours(
+        b"a\0pw\0",
+        &module,
+        &["sh", "-c", "env | grep -v -e ^PATH= -e ^PWD= -e ^_= -e ^LC_ -e ^CVM_RUNTIME= | sort"],
+        &settings,
+    );
     assert_eq!(told.output(), format!("FOO=kept\nGID={gid}\nGROUP=us\nHOME=/\nUID={uid}\nUSER=a\n"));
 }
 
