@@ -29,9 +29,13 @@ fn host(stored: &str) -> Host {
 /// What this thread uses for a wrong password: nobody else on the machine adds to it.
 fn time(server: &Server, account: &str) -> Duration {
     let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).expect("a time");
-    let start = now();
-    assert_eq!(server.login(account, "a.example", "wrong"), 100, "{account}");
-    now() - start
+    let once = || {
+        let start = now();
+        assert_eq!(server.login(account, "a.example", "wrong"), 100, "{account}");
+        now() - start
+    };
+    // The least of some: whoever else is busy may make any of them take longer.
+    std::iter::repeat_with(once).take(5).min().unwrap_or_default()
 }
 
 #[test]
