@@ -176,8 +176,10 @@ impl Pool {
         queue.jobs.extend(jobs.drain(..taken));
         let wanted = queue.jobs.len().saturating_sub(queue.idle).min(self.workers - queue.workers);
         queue.workers += wanted;
+        // Waking somebody is a system call, even if nobody sleeps.
+        let woken = taken.min(queue.idle);
         drop(queue);
-        (0..taken).for_each(|_| self.work.notify_one());
+        (0..woken).for_each(|_| self.work.notify_one());
         (0..wanted).for_each(|_| self.hire());
     }
 

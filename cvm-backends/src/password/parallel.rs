@@ -14,6 +14,8 @@ struct Places {
 struct Taken {
     count: usize,
     max: usize,
+    /// Those who wait for a place.
+    waiting: usize,
 }
 
 /// A place that is taken.
@@ -29,7 +31,9 @@ pub fn hash_at_most(count: usize) {
 pub(super) fn take_place() -> Place {
     let mut taken = PLACES.taken();
     while taken.count >= taken.max {
+        taken.waiting += 1;
         taken = PLACES.left.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        taken.waiting -= 1;
     }
     taken.count += 1;
     Place(&PLACES)
@@ -37,7 +41,7 @@ pub(super) fn take_place() -> Place {
 
 impl Places {
     const fn new() -> Self {
-        Self { taken: Mutex::new(Taken { count: 0, max: usize::MAX }), left: Condvar::new() }
+        Self { taken: Mutex::new(Taken { count: 0, max: usize::MAX, waiting: 0 }), left: Condvar::new() }
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -47,8 +51,12 @@ impl Places {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken().count -= 1;
-        self.0.left.notify_one();
+        let mut taken = self.0.taken();
+        taken.count -= 1;
+        // Waking somebody is a system call, even if nobody sleeps.
+        if taken.waiting > 0 {
+            self.0.left.notify_one();
+        }
     }
 }
 

@@ -55,15 +55,24 @@ struct Asking<'a> {
 }
 
 impl<'a> Questions<'a> {
-    /// Keeps `window` requests under way for a time.
+    /// Keeps `window` requests under way for a time, and never sleeps, so that no server pays for waking us.
     pub(crate) fn with_window(&self, window: usize, time: Duration) -> Outcome {
+        self.windowed(window, time, |asking| asking.poll())
+    }
+
+    /// Keeps `window` requests under way for a time, and sleeps meanwhile, to leave the core to others.
+    pub(crate) fn with_window_asleep(&self, window: usize, time: Duration) -> Outcome {
+        self.windowed(window, time, |asking| asking.receive(true))
+    }
+
+    fn windowed(&self, window: usize, time: Duration, receive: impl Fn(&mut Asking<'_>) -> usize) -> Outcome {
         let mut asking = Asking::new(self, LOST);
         let start = Instant::now();
         while start.elapsed() < time {
             go_on();
             let under_way = asking.sent.len().saturating_sub(asking.answered + asking.outcome.lost);
             asking.send((window - under_way.min(window)).min(BATCH));
-            if asking.poll() == 0 {
+            if receive(&mut asking) == 0 {
                 asking.outcome.lost = asking.sent.len() - asking.answered;
             }
         }
@@ -131,7 +140,7 @@ impl<'a> Asking<'a> {
         self.sent.resize(self.sent.len() + sent, now);
     }
 
-    /// Receives without ever sleeping, so that no server pays for waking us.
+    /// Receives without ever sleeping.
     fn poll(&mut self) -> usize {
         let start = Instant::now();
         loop {
