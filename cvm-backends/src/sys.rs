@@ -62,7 +62,8 @@ pub(crate) fn shadow(name: &CStr) -> io::Result<Option<Shadow>> {
         };
         match error {
             libc::ERANGE if size < ENTRY_MAX => size *= 4,
-            0 | libc::ENOENT | libc::ESRCH if found.is_null() => return Ok(None),
+            // The last one is musl's for what cannot be a name.
+            0 | libc::ENOENT | libc::ESRCH | libc::EINVAL if found.is_null() => return Ok(None),
             0 => {
                 // SAFETY: `found` is not null, so the entry is filled.
                 let entry = unsafe { entry.assume_init() };
@@ -187,7 +188,7 @@ impl Libcrypt {
 
     #[cfg(target_feature = "crt-static")]
     fn get() -> Result<&'static Self, CryptError> {
-        #[link(name = "crypt", kind = "static", modifiers = "-bundle")]
+        // The build script links it.
         unsafe extern "C" {
             fn crypt_rn(phrase: *const c_char, setting: *const c_char, data: *mut c_void, size: c_int) -> *mut c_char;
             fn crypt_checksalt(setting: *const c_char) -> c_int;

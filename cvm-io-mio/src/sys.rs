@@ -1,12 +1,12 @@
 //! The system calls that no library offers as needed here: `recvmmsg` and `sendmmsg` with control messages of their
-//! own, and how many datagrams a socket has dropped.
+//! own, and how many datagrams a socket has dropped. The calls are made directly, as musl's `sendmmsg` sends one by one.
 
 #![expect(unsafe_code, reason = "the only place with system calls of this crate's own")]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use libc::{MSG_DONTWAIT, iovec, mmsghdr, msghdr, sockaddr_in6};
+use libc::{MSG_DONTWAIT, SYS_recvmmsg, SYS_sendmmsg, iovec, mmsghdr, sockaddr_in6};
 
 /// The datagrams that one system call moves at most.
 pub(crate) const BATCH: usize = 64;
@@ -70,18 +70,8 @@ pub(crate) struct Outgoing<'a> {
 
 const NO_PART: iovec = iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
-const NO_MESSAGE: mmsghdr = mmsghdr {
-    msg_hdr: msghdr {
-        msg_name: std::ptr::null_mut(),
-        msg_namelen: 0,
-        msg_iov: std::ptr::null_mut(),
-        msg_iovlen: 0,
-        msg_control: std::ptr::null_mut(),
-        msg_controllen: 0,
-        msg_flags: 0,
-    },
-    msg_len: 0,
-};
+// SAFETY: headers are plain numbers and pointers, which may be null; C libraries differ in their padding.
+const NO_MESSAGE: mmsghdr = unsafe { std::mem::zeroed() };
 
 /// Receives up to [`BATCH`] datagrams without waiting, and returns how many; what is longer than its place is cut.
 pub(crate) fn receive<'a>(
@@ -102,20 +92,22 @@ pub(crate) fn receive<'a>(
         message.msg_hdr.msg_namelen = socklen_of::<sockaddr_in6>();
         if with_control {
             message.msg_hdr.msg_control = slot.control.bytes.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = Control::MAX;
+            message.msg_hdr.msg_controllen = Control::MAX as _;
         }
         count += 1;
     }
     // SAFETY: the first `count` messages point to parts, addresses and control buffers that are borrowed until the
     // end of this function, with their lengths.
-    let received =
-        unsafe { libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count, MSG_DONTWAIT, std::ptr::null_mut()) };
+    let received = unsafe {
+        let no_time_out = std::ptr::null_mut::<libc::timespec>();
+        libc::syscall(SYS_recvmmsg, socket.as_raw_fd(), messages.as_mut_ptr(), count, MSG_DONTWAIT, no_time_out)
+    };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     for (message, place) in messages.iter().zip(&mut places).take(received) {
         if let Some(slot) = place {
             *slot.len = (message.msg_len as usize).min(slot.bytes.len());
             slot.from.len = message.msg_hdr.msg_namelen;
-            slot.control.len = message.msg_hdr.msg_controllen.min(Control::MAX);
+            slot.control.len = (message.msg_hdr.msg_controllen as usize).min(Control::MAX);
         }
     }
     Ok(received)
@@ -134,13 +126,13 @@ pub(crate) fn send<'a>(socket: BorrowedFd<'_>, datagrams: impl Iterator<Item = O
         message.msg_hdr.msg_namelen = datagram.to.len;
         if datagram.control.len > 0 {
             message.msg_hdr.msg_control = datagram.control.bytes.as_ptr().cast_mut().cast();
-            message.msg_hdr.msg_controllen = datagram.control.len;
+            message.msg_hdr.msg_controllen = datagram.control.len as _;
         }
         count += 1;
     }
     // SAFETY: the first `count` messages point to bytes, addresses and control messages that outlive `'a`, with their
     // lengths; the kernel only reads them.
-    let sent = unsafe { libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count, MSG_DONTWAIT) };
+    let sent = unsafe { libc::syscall(SYS_sendmmsg, socket.as_raw_fd(), messages.as_mut_ptr(), count, MSG_DONTWAIT) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 

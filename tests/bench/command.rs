@@ -54,8 +54,7 @@ pub(crate) fn run(_: Options) {
         report(&format!("{accounts} accounts"), &contenders, &samples);
     }
     if contenders.iter().all(|contender| contender.title != STATIC) {
-        print("The static build is missing: RUSTFLAGS=-Ctarget-feature=+crt-static \\");
-        print("  cargo build --release --target x86_64-unknown-linux-gnu");
+        print("The static build is missing: cargo build --release --target x86_64-unknown-linux-musl");
     }
 }
 

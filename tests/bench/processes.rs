@@ -26,7 +26,7 @@ pub(crate) fn ours(name: &str) -> String {
 
 /// Returns one of our programs, linked statically, if it was built.
 pub(crate) fn ours_static(name: &str) -> Option<String> {
-    let path = built().join("x86_64-unknown-linux-gnu/release").join(name);
+    let path = built().join("x86_64-unknown-linux-musl/release").join(name);
     path.is_file().then(|| text(path))
 }
 
