@@ -107,7 +107,8 @@ pub(crate) fn receive<'a>(
         if let Some(slot) = place {
             *slot.len = (message.msg_len as usize).min(slot.bytes.len());
             slot.from.len = message.msg_hdr.msg_namelen;
-            slot.control.len = (message.msg_hdr.msg_controllen as usize).min(Control::MAX);
+            let filled: usize = message.msg_hdr.msg_controllen as _;
+            slot.control.len = filled.min(Control::MAX);
         }
     }
     Ok(received)
