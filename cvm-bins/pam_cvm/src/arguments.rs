@@ -1,13 +1,12 @@
 //! The arguments of a line in PAM's configuration.
 
-use std::ffi::CString;
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cvm_core::CredentialType;
 use cvm_core::client::{Endpoint, ModuleList};
+use cvm_core::{CredentialType, parse_integer};
 
 /// What a line says.
 #[derive(Debug)]
@@ -118,7 +117,7 @@ impl Arguments {
             b"split" => self.split = value.to_vec(),
             b"prompt" => self.prompt = Some(CString::new(value).map_err(|_| "text without NUL")?),
             b"timeout" => self.timeout = timeout(value).ok_or("milliseconds from 1 to 4294967295")?,
-            b"minimum_uid" => self.minimum_uid = decimal(value).ok_or("a user ID")?,
+            b"minimum_uid" => self.minimum_uid = parse_integer(value).ok_or("a user ID")?,
             b"service" => self.service = Some(local_credential(value).ok_or(CREDENTIAL)?),
             b"rhost" => self.rhost = Some(local_credential(value).ok_or(CREDENTIAL)?),
             b"secret_file" => self.secret_file = Some(absolute(value).ok_or("an absolute path")?),
@@ -149,17 +148,12 @@ fn served(list: &[u8]) -> Option<ModuleList> {
 }
 
 fn timeout(value: &[u8]) -> Option<Duration> {
-    let milliseconds = decimal(value).and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0)?;
+    let milliseconds = parse_integer(value).and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0)?;
     Some(Duration::from_millis(milliseconds.into()))
 }
 
-fn decimal(value: &[u8]) -> Option<u64> {
-    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    str::from_utf8(value).ok().filter(|_| digits)?.parse().ok()
-}
-
 fn local_credential(value: &[u8]) -> Option<CredentialType> {
-    let number = decimal(value).and_then(|number| u8::try_from(number).ok())?;
+    let number = parse_integer(value).and_then(|number| u8::try_from(number).ok())?;
     CredentialType::new(number).filter(|kind| kind.may_repeat())
 }
 
