@@ -76,8 +76,7 @@ impl Arguments {
         let mut modules = None;
         let mut parsed = Self::without_modules(ModuleList::single(Endpoint::Local(Vec::new())));
         for argument in arguments {
-            let wrong =
-                |expected| ArgumentError { argument: argument.escape_ascii().to_string(), expected };
+            let wrong = |expected| ArgumentError { argument: argument.escape_ascii().to_string(), expected };
             match argument.strip_prefix(b"cvm=") {
                 Some(list) => modules = Some(served(list).ok_or_else(|| wrong(MODULES))?),
                 None => parsed.take(argument).map_err(wrong)?,
@@ -148,7 +147,8 @@ fn served(list: &[u8]) -> Option<ModuleList> {
 }
 
 fn timeout(value: &[u8]) -> Option<Duration> {
-    let milliseconds = parse_integer(value).and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0)?;
+    let milliseconds =
+        parse_integer(value).and_then(|number| u32::try_from(number).ok()).filter(|&number| number > 0)?;
     Some(Duration::from_millis(milliseconds.into()))
 }
 

@@ -52,12 +52,7 @@ unsafe extern "C" {
     fn pam_get_user(handle: *mut RawHandle, user: *mut *const c_char, prompt: *const c_char) -> c_int;
     fn pam_get_item(handle: *const RawHandle, item: c_int, value: *mut *const c_void) -> c_int;
     fn pam_set_item(handle: *mut RawHandle, item: c_int, value: *const c_void) -> c_int;
-    fn pam_get_authtok(
-        handle: *mut RawHandle,
-        item: c_int,
-        value: *mut *const c_char,
-        prompt: *const c_char,
-    ) -> c_int;
+    fn pam_get_authtok(handle: *mut RawHandle, item: c_int, value: *mut *const c_char, prompt: *const c_char) -> c_int;
     fn pam_putenv(handle: *mut RawHandle, name_value: *const c_char) -> c_int;
     fn pam_syslog(handle: *const RawHandle, priority: c_int, format: *const c_char, ...);
     fn pam_prompt(
@@ -108,8 +103,7 @@ impl Handle {
         let mut password = ptr::null();
         let prompt = prompt.map_or(ptr::null(), CStr::as_ptr);
         // SAFETY: the handle is PAM's own, the result has a place, and the prompt is null or ends with NUL.
-        let status =
-            Status(unsafe { pam_get_authtok(self.raw(), Item::Authtok as c_int, &raw mut password, prompt) });
+        let status = Status(unsafe { pam_get_authtok(self.raw(), Item::Authtok as c_int, &raw mut password, prompt) });
         complete(status)?;
         // SAFETY: the string is PAM's, ends with NUL, and nothing is done with the handle meanwhile.
         unsafe { bytes(password) }.map(Secret::new).ok_or(Status::AUTH_ERR)
@@ -204,7 +198,9 @@ unsafe fn answer(
             return Status::SYSTEM_ERR;
         };
         let count = usize::try_from(argc).unwrap_or(0);
-        let argv = if argv.is_null() { &[] } else {
+        let argv = if argv.is_null() {
+            &[]
+        } else {
             // SAFETY: the caller says so.
             unsafe { slice::from_raw_parts(argv, count) }
         };
