@@ -11,6 +11,7 @@ mod clients;
 mod commands;
 mod concurrency;
 mod crypt;
+mod cvm_pam;
 mod golden;
 mod hostile;
 mod hub;
