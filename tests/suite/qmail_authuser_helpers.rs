@@ -167,7 +167,7 @@ impl Dovecot {
     pub(crate) fn with_passdb(folder: Folder, passdb: &str) -> Self {
         let path = |name: &str| folder.path(name);
         let configuration = format!(
-            "base_dir = {}\nstate_dir = {}\nlog_path = {}\nprotocols =\nssl = no\nauth_failure_delay = 0\n\
+            "base_dir = {}\nstate_dir = {}\nlog_path = {}\nauth_verbose = yes\nprotocols =\nssl = no\nauth_failure_delay = 0\n\
              default_internal_user = root\ndefault_login_user = nobody\n\
              passdb {{\n  {passdb}\n}}\n\
              userdb {{\n  driver = static\n  args = uid=1 gid=1 home=/\n}}\n\
