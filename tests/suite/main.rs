@@ -33,6 +33,7 @@ mod qmail_authuser_helpers;
 mod qmail_authuser_setuid;
 mod qmail_settings;
 mod qmail_trees;
+mod qpsmtpd;
 mod quickstart;
 mod requests;
 mod sasl;
