@@ -285,5 +285,6 @@ fn its_plugin_for_checkpassword_runs_our_client() {
         assert!(server.login(mechanism, "alice", "secret").starts_with(&accepted(mechanism, "alice")));
         assert!(server.login(mechanism, "alice", "wrong").starts_with("535 "));
     }
-    assert_eq!(station.server().requests(), ["+ alice", "- alice"].repeat(2));
+    // qpsmtpd loads plugins before it forks and afterwards, so whoever declines is asked twice.
+    assert_eq!(station.server().requests(), ["+ alice", "- alice", "- alice"].repeat(2));
 }
