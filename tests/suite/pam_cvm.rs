@@ -235,6 +235,41 @@ fn it_shares_a_stack_with_the_accounts_of_the_system() {
     }
 }
 
+/// The configuration that README.md and the manual page show, for whoever copies it.
+#[test]
+fn the_example_lets_in_whom_it_should() {
+    let (user, login, lookup) = (User::new(&[]), pwfile(&[]), pwfile(&[("CVM_LOOKUP_SECRET", "")]));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let texts = ["README.md", "cvm-bins/man/pam_cvm.8"].map(|name| std::fs::read_to_string(root.join(name)));
+    for text in texts {
+        let text = text.expect("a text");
+        let of_example = |line: &&str| ["auth ", "account ", "session "].iter().any(|group| line.starts_with(group));
+        let lines: Vec<_> = text
+            .lines()
+            .map(str::trim)
+            .filter(of_example)
+            .take(5)
+            .map(|line| {
+                line.replace("pam_cvm.so", "CVM")
+                    .replace("cvm-local:/run/cvm/login", &login.module(Mode::Local))
+                    .replace("cvm-local:/run/cvm/lookup", &lookup.module(Mode::Local))
+            })
+            .collect();
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        let stack = Stack::new(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let words = ["authenticate", "acct_mgmt", "setcred", "open_session", "close_session"];
+        for name in ["alice", &user.name] {
+            let told = stack.call(name, &["secret"], &words).join("|");
+            let all = "prompt Password: |authenticate 0|acct_mgmt 0|setcred 0|open_session 0|close_session 0";
+            assert_eq!(told, all, "{name}");
+            assert_eq!(stack.status(name, &["wrong"], "authenticate"), 7, "{name}");
+        }
+        // One of the table with the uid of a user of the system, and one that nobody knows.
+        assert_eq!(stack.status("bare", &["pw"], "authenticate"), 10);
+        assert_eq!(stack.status("mallory", &[], "acct_mgmt"), 10);
+    }
+}
+
 #[test]
 fn a_user_who_is_not_named_is_asked_for() {
     let stack = asking(&pwfile(&[]), "");

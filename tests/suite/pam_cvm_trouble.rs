@@ -9,6 +9,7 @@ use cvm_tests::contact::Mode;
 use cvm_tests::folder::Folder;
 use cvm_tests::packet::{self, Hex};
 use cvm_tests::pam::Stack;
+use cvm_tests::process::End;
 use cvm_tests::programs::Make;
 use cvm_tests::station::{Station, TABLE};
 use cvm_tests::trouble::Trouble;
@@ -85,6 +86,7 @@ fn the_log_has_reasons_and_hosts_but_neither_passwords_nor_unknown_names() {
     let stack = Stack::new(&[&format!("auth required CVM cvm={module} debug"), "password required CVM"]);
     let logged = |user: &str, password: &str, functions: &[&str]| {
         let finished = stack.pamtester(user, password, &["-I", "rhost=192.0.2.7"], functions);
+        assert!(matches!(finished.end, End::Exit(0 | 1)), "{finished:?}");
         let text = String::from_utf8(finished.stderr).expect("text");
         // All else is told by what stands in for the system's log here.
         text.lines().filter(|line| line.contains("SYSLOG(")).collect::<String>()
