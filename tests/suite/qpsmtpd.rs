@@ -10,7 +10,7 @@ use cvm_tests::contact::Mode;
 use cvm_tests::folder::Folder;
 use cvm_tests::process::{End, LIMIT, Running, command, eventually, run};
 use cvm_tests::programs::{Make, tool};
-use cvm_tests::server::free_port;
+use cvm_tests::server::{Server, free_port};
 use cvm_tests::station::{Station, TABLE};
 use cvm_tests::trouble::Trouble;
 
@@ -151,6 +151,19 @@ fn only_what_is_configured_is_offered() {
     assert_eq!(station.server().requests(), ["+ alice@d.example", "- alice@x.example@d.example"]);
 }
 
+#[test]
+fn a_server_is_found_over_ipv6_and_by_name() {
+    let folder = Folder::new();
+    let (table, port) = (folder.write("passwd", TABLE), free_port());
+    let endpoints = [format!("cvm-udp:[::1]:{port}"), format!("cvm-udp:127.0.0.1:{port}")];
+    let settings = [("CVM_PWFILE_PATH", table.as_str())];
+    let _server = Server::start(Make::Ours, &endpoints.each_ref().map(String::as_str), &settings);
+    for host in ["[::1]", "localhost"] {
+        let server = Qpsmtpd::start(&[&format!("auth_cvm modules cvm-udp:{host}:{port} random_bytes 0")]);
+        assert_eq!(server.login("PLAIN", "alice", "secret"), accepted("PLAIN", "alice"), "{host}");
+    }
+}
+
 /// Behind ours stands a plugin that knows one more user: it is asked where ours does not decide.
 #[test]
 fn a_no_is_final_only_for_the_module_s_own_accounts() {
@@ -165,6 +178,9 @@ fn a_no_is_final_only_for_the_module_s_own_accounts() {
     let module = format!("auth_cvm modules {}", station.module(Mode::Local));
     assert_eq!(ask(&module, "joe@a.example").0, refused("PLAIN", "joe@a.example", " - refused"));
     assert_eq!(ask(&module, "joe@elsewhere.example").0, accepted("PLAIN", "joe@elsewhere.example"));
+    // Nobody is asked twice, though qpsmtpd loads its plugins twice.
+    assert_eq!(station.server().requests(), ["- joe@a.example", "- joe@elsewhere.example"]);
+    assert_eq!(other.server().requests(), ["+ joe@elsewhere.example"]);
     // A no that does not say whose the account is counts as configured.
     let unsaid = Station::start(Make::Ours, "joe:first:1:1:::\n", &[]);
     let module = format!("auth_cvm modules {}", unsaid.module(Mode::Local));
@@ -212,6 +228,8 @@ fn recipients_are_checked_by_a_module_in_lookup_mode() {
         let server = Qpsmtpd::start(&[&plugin(&format!("secret_file {secret}"))]);
         let replies = server.client(&recipients);
         assert_eq!(replies[..2], right, "{mode}");
+        let asked = lookup.server().requests();
+        assert_eq!(asked[asked.len() - 3..], ["+ joe@a.example", "- ann@a.example", "- joe@elsewhere.example"]);
         assert!(replies[2].starts_with("550 ") && replies[2].contains("elaying"), "{mode} {replies:?}");
         assert_eq!(server.client(&["offers"]), [""], "no login is offered");
         let server = Qpsmtpd::with_settings(&[&plugin("")], &[("CVM_LOOKUP_SECRET", "sesame")]);
