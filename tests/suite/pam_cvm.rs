@@ -53,6 +53,22 @@ fn a_login_is_judged_over_each_contact_mode() {
 }
 
 #[test]
+fn modules_of_the_original_are_asked_as_well() {
+    let station = Station::start(Make::Original, TABLE, &[]);
+    let lookup = Station::start(Make::Original, TABLE, &[("CVM_LOOKUP_SECRET", "")]);
+    for mode in SERVED {
+        let (login, account) = (format!("cvm={}", station.module(mode)), format!("cvm={}", lookup.module(mode)));
+        let stack = Stack::new(&[&format!("auth required CVM {login}"), &format!("account required CVM {account}")]);
+        for (user, password, statuses) in
+            [("alice", "secret", [0, 0]), ("alice", "wrong", [7, 0]), ("mallory", "secret", [7, 10])]
+        {
+            let found = [stack.status(user, &[password], "authenticate"), stack.status(user, &[], "acct_mgmt")];
+            assert_eq!(found, statuses, "{mode} {user} {password}");
+        }
+    }
+}
+
+#[test]
 fn an_empty_password_is_wrong_whatever_the_application_allows() {
     let station = pwfile(&[]);
     // A module in lookup mode would say yes to anybody.
