@@ -1,12 +1,10 @@
 //! `cvm-chain`: other modules, asked in order, over all contact modes.
 
-use std::io;
-
 use cvm_core::client::{ClientRequest, Credentials, ModuleList};
 use cvm_core::module::{Accepts, Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{Envelope, FactWriter, Facts, Reply, Request};
 use cvm_core::{CredentialType, Scope};
-use cvm_io_blocking::client::Client;
+use cvm_io_blocking::client::{Client, fill_with_random};
 
 use crate::Notices;
 
@@ -50,15 +48,10 @@ impl Chain {
 
     fn random_tag(&self) -> Result<Vec<u8>, Temporary> {
         let mut tag = vec![0; self.options.tag_length.into()];
-        let mut rest = tag.as_mut_slice();
-        while !rest.is_empty() {
-            let count =
-                rustix::rand::getrandom(&mut *rest, rustix::rand::GetRandomFlags::empty()).map_err(|error| {
-                    self.notices.give(format_args!("random generator: {}", io::Error::from(error)));
-                    Temporary::IO
-                })?;
-            rest = &mut rest[count..];
-        }
+        fill_with_random(&mut tag).map_err(|error| {
+            self.notices.give(format_args!("random generator: {error}"));
+            Temporary::IO
+        })?;
         Ok(tag)
     }
 }

@@ -51,8 +51,7 @@ impl Unix {
     /// Finds a user, or what stands in for one that does not exist.
     pub(crate) fn find(&self, name: &[u8]) -> Result<Lookup<Account>, Temporary> {
         let name = name.to_ascii_lowercase();
-        let text = str::from_utf8(&name).ok().filter(|name| !name.contains('\0'));
-        let user = text.map_or(Ok(None), |name| found(User::from_name(name)))?;
+        let user = find_user(&name)?;
         let (shadow, decoy) = self.shadow(&name);
         Ok(match user {
             Some(user) => Lookup::Known(Account::of(user, shadow, decoy)),
@@ -101,23 +100,7 @@ impl Module for Unix {
     }
 
     fn results(&self, account: &Account, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
-        let user = account.user.as_ref().ok_or(Temporary::GENERAL)?;
-        let name = CString::new(user.name.as_bytes()).map_err(|_| Temporary::BAD_MODULE_DATA)?;
-        for group in getgrouplist(&name, user.gid).map_err(|_| Temporary::IO)? {
-            facts.integer(FactType::SUPP_GROUPID, group.as_raw().into());
-        }
-        let group = group_name(user.gid)?;
-        facts.standard(&StandardFacts {
-            username: user.name.as_bytes(),
-            userid: user.uid.as_raw().into(),
-            groupid: user.gid.as_raw().into(),
-            realname: user.gecos.to_bytes().split(|&byte| byte == b',').next(),
-            directory: user.dir.as_os_str().as_encoded_bytes(),
-            shell: Some(user.shell.as_os_str().as_encoded_bytes()),
-            groupname: group.as_deref().map(str::as_bytes),
-            ..StandardFacts::default()
-        });
-        Ok(())
+        write_facts(account.user.as_ref().ok_or(Temporary::GENERAL)?, facts)
     }
 
     fn lookup_cost(&self, _: &Request<'_>) -> Cost {
@@ -150,6 +133,60 @@ impl Account {
     fn nobody(shadow: Result<Option<Shadow>, Temporary>, decoy: Zeroizing<Vec<u8>>) -> Self {
         Self { user: None, password: shadow.map(|_| decoy.clone()), decoy, is_expired: false }
     }
+}
+
+/// A user of the system, for modules that judge passwords otherwise.
+#[derive(Clone, Debug)]
+pub struct SystemUser(User);
+
+impl SystemUser {
+    /// Finds the user of exactly this name.
+    ///
+    /// # Errors
+    ///
+    /// [`Temporary::IO`] if the name service cannot tell.
+    pub fn find(name: &[u8]) -> Result<Option<Self>, Temporary> {
+        Ok(find_user(name)?.map(Self))
+    }
+
+    /// Returns the name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Writes the facts that [`Unix`] tells.
+    ///
+    /// # Errors
+    ///
+    /// [`Temporary`] if the name service does not tell the groups.
+    pub fn write_facts(&self, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
+        write_facts(&self.0, facts)
+    }
+}
+
+fn find_user(name: &[u8]) -> Result<Option<User>, Temporary> {
+    let text = str::from_utf8(name).ok().filter(|name| !name.contains('\0'));
+    text.map_or(Ok(None), |name| found(User::from_name(name)))
+}
+
+fn write_facts(user: &User, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
+    let name = CString::new(user.name.as_bytes()).map_err(|_| Temporary::BAD_MODULE_DATA)?;
+    for group in getgrouplist(&name, user.gid).map_err(|_| Temporary::IO)? {
+        facts.integer(FactType::SUPP_GROUPID, group.as_raw().into());
+    }
+    let group = group_name(user.gid)?;
+    facts.standard(&StandardFacts {
+        username: user.name.as_bytes(),
+        userid: user.uid.as_raw().into(),
+        groupid: user.gid.as_raw().into(),
+        realname: user.gecos.to_bytes().split(|&byte| byte == b',').next(),
+        directory: user.dir.as_os_str().as_encoded_bytes(),
+        shell: Some(user.shell.as_os_str().as_encoded_bytes()),
+        groupname: group.as_deref().map(str::as_bytes),
+        ..StandardFacts::default()
+    });
+    Ok(())
 }
 
 /// Days since 1970.

@@ -6,7 +6,7 @@ use cvm_core::account::Account;
 use cvm_core::client::{ClientRequest, Credentials, ModuleList};
 use cvm_core::wire::Reply;
 use cvm_core::{Secret, SecretRef};
-use cvm_io_blocking::client::{Client, Failure};
+use cvm_io_blocking::client::{self, Client, Failure};
 
 use crate::environment::{self, SettingError};
 use crate::program::{Stopped, complain};
@@ -123,11 +123,6 @@ fn random_tag() -> Result<Vec<u8>, Stopped> {
 }
 
 /// Fills `bytes` from the system's generator.
-pub fn fill_with_random(mut bytes: &mut [u8]) -> Result<(), Stopped> {
-    while !bytes.is_empty() {
-        let count = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())
-            .map_err(|error| Stopped::Io(format!("random generator: {error}")))?;
-        bytes = &mut bytes[count..];
-    }
-    Ok(())
+pub fn fill_with_random(bytes: &mut [u8]) -> Result<(), Stopped> {
+    client::fill_with_random(bytes).map_err(|error| Stopped::Io(format!("random generator: {error}")))
 }

@@ -7,7 +7,6 @@ mod caller;
 mod limits;
 mod runtime;
 mod sockets;
-mod stop;
 mod sys;
 
 // What a program is made of: also for the packages below this one.
@@ -17,6 +16,7 @@ pub mod program;
 pub mod sasl;
 pub mod serving;
 pub mod start;
+pub mod stop;
 
 pub mod authuser;
 pub mod chain;

@@ -29,7 +29,7 @@ impl Signals {
 }
 
 /// Makes sure that the exit statuses of children can be had: a parent that ignores SIGCHLD hands that down.
-pub(crate) fn collect_children() -> io::Result<()> {
+pub fn collect_children() -> io::Result<()> {
     // Once: a handler stays, and each makes the next one slower to add.
     static FAILURE: OnceLock<Option<io::Error>> = OnceLock::new();
     let register = || flag::register(SIGCHLD, Arc::new(AtomicBool::new(false))).err();

@@ -12,6 +12,7 @@ pub mod contact;
 pub mod findings;
 pub mod folder;
 pub mod packet;
+pub mod pam;
 pub mod prefix;
 pub mod process;
 pub mod programs;

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::Settings;
 use crate::folder::Folder;
 use crate::process::{self, End, Finished};
-use crate::programs::{Make, tool};
+use crate::programs::{Make, pam_cvm, tool};
 
 /// A folder that programs, manual pages and examples are installed into.
 #[derive(Debug)]
@@ -48,9 +48,11 @@ impl Prefix {
         let prefix = Self { folder };
         let shown = prefix.install(&["--show"]).output();
         let bin = prefix.path("bin/");
-        for name in shown.lines().filter_map(|line| line.strip_prefix("755 ")?.strip_prefix(&bin)) {
+        let programs = shown.lines().filter_map(|line| line.strip_prefix("755 ")?.strip_prefix(&bin));
+        let built = programs.map(|name| (name, Make::Ours.program(name))).chain([("libpam_cvm.so", pam_cvm())]);
+        for (name, path) in built {
             let copy = prefix.folder.path(&format!("built/{name}"));
-            let arguments = ["-o", &copy, &Make::Ours.program(name)];
+            let arguments = ["-o", &copy, &path];
             let strip = tool("strip", "binutils");
             let stripped = process::run(&mut process::command(strip.to_str().expect("UTF-8"), &arguments, &[]), b"");
             assert_eq!(stripped.end, End::Exit(0), "{name}: {stripped:?}");

@@ -51,6 +51,19 @@ fn built_programs() -> PathBuf {
     this.ancestors().nth(2).expect("cargo puts tests two folders below `target`").to_owned()
 }
 
+/// Finds the module for PAM, which cargo builds beside the test executable.
+///
+/// # Panics
+///
+/// If it is not there, saying how to get it.
+#[must_use]
+pub fn pam_cvm() -> String {
+    let names = ["libpam_cvm.so", "deps/libpam_cvm.so"];
+    let found = names.iter().rev().map(|name| built_programs().join(name)).find(|path| path.is_file());
+    let path = found.expect("libpam_cvm.so is missing: build it with `cargo build -p pam_cvm`, or set $CVM_TEST_BIN");
+    path.into_os_string().into_string().expect("the path of the programs is UTF-8")
+}
+
 /// Finds a tool of the system.
 ///
 /// # Panics

@@ -31,6 +31,8 @@ fn what_is_listed_is_installed_and_nothing_else() {
     assert_eq!(tree(root.trim_end_matches('/')), listed);
     assert!(listed.contains(&format!("755 {}", prefix.path("bin/cvm-checkpassword"))), "{listed:?}");
     assert!(listed.contains(&format!("644 {}", prefix.path("share/man/man8/cvm-pwfile.8"))), "{listed:?}");
+    assert!(listed.contains(&format!("644 {}", prefix.path("lib/security/pam_cvm.so"))), "{listed:?}");
+    assert!(listed.contains(&format!("644 {}", prefix.path("share/cvm/qpsmtpd/auth_cvm"))), "{listed:?}");
     assert_eq!(prefix.install(&["--check"]), Finished::new(0, "", ""));
     let version = run(&mut command(&prefix.path("bin/cvm-pwfile"), &["--version"], &[]), b"");
     assert_eq!(version.end, End::Exit(0));

@@ -23,7 +23,7 @@ fn names(below: &str) -> Vec<String> {
 }
 
 /// Where the programs of the light package are, and those of each heavy one.
-const SOURCES: [&str; 2] = ["cvm-bins/src/bin", "cvm-bins/bench/src/bin"];
+const SOURCES: [&str; 3] = ["cvm-bins/src/bin", "cvm-bins/bench/src/bin", "cvm-bins/pam/src/bin"];
 
 fn programs() -> impl Iterator<Item = String> {
     let sources = SOURCES.into_iter().flat_map(names);
@@ -79,6 +79,23 @@ fn every_program_has_a_page_that_knows_its_settings() {
         }
     }
     findings.assert_none();
+}
+
+/// The module for PAM has no `--help`: its log line about an unknown argument lists what there is.
+#[test]
+fn the_page_of_the_module_for_pam_knows_its_arguments() {
+    let source = fs::read_to_string(folder("cvm-bins/pam_cvm/src/arguments.rs")).expect("a source");
+    let known =
+        source.split("const KNOWN: &str = \"").nth(1).and_then(|rest| rest.split("\";").next()).expect("a list");
+    let text = page("pam_cvm.8");
+    let words = known.split([' ', ',', '\\', '\n']).filter(|word| !word.is_empty() && *word != "or");
+    let tells = |word: &str| {
+        let item = format!(".It Cm {}", word.trim_end_matches('='));
+        text.lines()
+            .any(|line| if word.ends_with('=') { line.starts_with(&(item.clone() + " Ns = ")) } else { line == item })
+    };
+    let missing: Vec<_> = words.filter(|word| !tells(word)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

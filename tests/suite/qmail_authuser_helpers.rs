@@ -4,7 +4,7 @@ use std::fs;
 
 use cvm_tests::findings::Findings;
 use cvm_tests::folder::{Folder, quoted};
-use cvm_tests::process::{End, Finished, LIMIT, Running, command, eventually};
+use cvm_tests::process::{End, Finished, LIMIT, Running, command, eventually, run};
 use cvm_tests::programs::tool;
 
 use crate::qmail_authuser::{ours, root};
@@ -151,7 +151,7 @@ fn doveadm_reads_the_password_where_nobody_sees_it() {
 }
 
 /// A Dovecot with a few users, which serves nobody but doveadm.
-struct Dovecot {
+pub(crate) struct Dovecot {
     folder: Folder,
     _running: Running,
 }
@@ -159,18 +159,22 @@ struct Dovecot {
 impl Dovecot {
     fn start() -> Self {
         let folder = root("*:=\n");
-        folder.write("passwords", "joe@x.org:{PLAIN}se cret\n-a@x.org:{PLAIN}dash\n");
+        let passwords = folder.write("passwords", "joe@x.org:{PLAIN}se cret\n-a@x.org:{PLAIN}dash\n");
+        Self::with_passdb(folder, &format!("driver = passwd-file\n  args = username_format=%u {passwords}"))
+    }
+
+    /// Starts one that has passwords judged so.
+    pub(crate) fn with_passdb(folder: Folder, passdb: &str) -> Self {
         let path = |name: &str| folder.path(name);
         let configuration = format!(
-            "base_dir = {}\nstate_dir = {}\nlog_path = {}\nprotocols =\nssl = no\nauth_failure_delay = 0\n\
+            "base_dir = {}\nstate_dir = {}\nlog_path = {}\nauth_verbose = yes\nprotocols =\nssl = no\nauth_failure_delay = 0\n\
              default_internal_user = root\ndefault_login_user = nobody\n\
-             passdb {{\n  driver = passwd-file\n  args = username_format=%u {}\n}}\n\
+             passdb {{\n  {passdb}\n}}\n\
              userdb {{\n  driver = static\n  args = uid=1 gid=1 home=/\n}}\n\
              service auth {{\n  user = root\n  unix_listener tester {{\n    mode = 0600\n  }}\n}}\n",
             path("base"),
             path("state"),
-            path("log"),
-            path("passwords")
+            path("log")
         );
         fs::create_dir(folder.path("base")).expect("a folder");
         let configuration = folder.write("dovecot.conf", configuration);
@@ -184,6 +188,19 @@ impl Dovecot {
 
     fn socket(&self) -> String {
         self.folder.path("base/tester")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.folder.read("log")).into_owned()
+    }
+
+    /// Returns what doveadm says of a login.
+    pub(crate) fn login(&self, user: &str, password: &str) -> (End, String) {
+        let doveadm = tool("doveadm", "dovecot-core");
+        let (configuration, socket) = (self.folder.path("dovecot.conf"), self.socket());
+        let arguments = ["-c", &configuration, "auth", "test", "-a", &socket, "-x", "service=imap", user, password];
+        let finished = run(&mut command(doveadm.to_str().expect("UTF-8"), &arguments, &[]), b"");
+        (finished.end, finished.output() + &String::from_utf8_lossy(&finished.stderr))
     }
 
     fn status(&self, record: &str, socket: &str) -> End {

@@ -18,12 +18,13 @@ fn staged(script: &str) -> String {
 }
 
 /// The programs with the arguments that would have them trust a file of the caller's, and their status.
-const REFUSING: [(&str, &str, u8); 8] = [
+const REFUSING: [(&str, &str, u8); 9] = [
     ("cvm-checkpassword", "/var/yes id -u", 111),
     ("cvm-v1checkpassword", "/var/yes id -u", 111),
     ("cvm-authuser", "", 6),
     ("cvm-pwfile", "", 6),
     ("cvm-unix", "", 6),
+    ("cvm-pam", "", 6),
     ("cvm-chain", "", 6),
     ("cvm-testclient", "/var/yes a b c", 6),
     ("cvm-sasltest", "/var/yes plain", 1),

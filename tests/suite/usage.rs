@@ -101,6 +101,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
         "cvm-qmail-authuser",
         &["PROGRAM MAILDIRNAME", "-s SOCKET [-x SERVICE=METHOD]", "QMAIL_ROOT", "CVM_CLIENT_TIMEOUT"],
     ),
+    ("cvm-pam", &["cvm-local:PATH", "cvm-udp:HOST:PORT", "SERVICE", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT"]),
     ("cvm-quickstart", &[]),
     (
         "cvm-vmailmgr",

@@ -170,6 +170,16 @@ impl ModuleList {
     }
 }
 
+impl fmt::Display for ModuleList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, endpoint) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{endpoint}")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,5 +255,7 @@ mod tests {
         for name in ["cvm-command:/x", "cvm-local:/y", "cvm-udp:h:1", "cvm-udp:[::1]:1"] {
             assert_eq!(Endpoint::parse(name.as_bytes()).unwrap().to_string(), name);
         }
+        let list = "cvm-command:/x,cvm-udp:h:1";
+        assert_eq!(ModuleList::parse(list.as_bytes()).unwrap().to_string(), list);
     }
 }

@@ -23,6 +23,7 @@ use crate::ready;
 pub struct Client {
     timeout: Duration,
     hidden: Option<&'static str>,
+    bounds_udp: bool,
 }
 
 impl Default for Client {
@@ -114,7 +115,13 @@ impl Client {
     /// in all.
     #[must_use]
     pub const fn new(timeout: Duration) -> Self {
-        Self { timeout, hidden: None }
+        Self { timeout, hidden: None, bounds_udp: false }
+    }
+
+    /// Waits no longer for a module over UDP than for any other, though its schedule has not ended by then.
+    #[must_use]
+    pub const fn bounding_udp(self) -> Self {
+        Self { bounds_udp: true, ..self }
     }
 
     /// Hides a variable of the environment from the commands that it runs.
@@ -144,10 +151,23 @@ impl Client {
         let reply = match endpoint {
             Endpoint::Command(path) => command::ask(path, self.hidden, request, deadline),
             Endpoint::Local(path) => local::ask(path, request, deadline),
-            Endpoint::Udp { host, port } => udp::ask(host, *port, request),
+            Endpoint::Udp { host, port } => udp::ask(host, *port, request, self.bounds_udp.then_some(deadline)),
         };
         reply.map_err(|cause| cause.about(endpoint))
     }
+}
+
+/// Fills `bytes` from the system's random generator: for the tag of a request.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn fill_with_random(mut bytes: &mut [u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let count = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())?;
+        bytes = bytes.get_mut(count..).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Reads a stream to its end, or to the byte that makes the response too long, until the deadline.

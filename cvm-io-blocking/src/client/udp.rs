@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, recv};
 use super::Cause;
 use crate::ready;
 
-pub(super) fn ask(host: &str, port: u16, request: &ClientRequest) -> Result<Reply, Cause> {
+pub(super) fn ask(host: &str, port: u16, request: &ClientRequest, limit: Option<Instant>) -> Result<Reply, Cause> {
     let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs()?.collect();
     let mut exchange = UdpExchange::new(request, addresses);
     let mut peers = Peers(Vec::new());
@@ -25,8 +25,9 @@ pub(super) fn ask(host: &str, port: u16, request: &ClientRequest) -> Result<Repl
                     exchange.handle_refused(address);
                 }
             }
+            UdpStep::Wait(_) if limit.is_some_and(|limit| Instant::now() >= limit) => return Err(Cause::Silent),
             UdpStep::Wait(deadline) => {
-                peers.wait(deadline)?;
+                peers.wait(limit.map_or(deadline, |limit| limit.min(deadline)))?;
                 peers.receive(&mut exchange);
             }
         }

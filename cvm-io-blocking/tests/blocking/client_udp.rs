@@ -123,3 +123,13 @@ fn a_host_that_cannot_be_found_is_code_4() {
     assert!(matches!(failure, Failure::Io { .. }), "{failure:?}");
     assert_eq!(failure.code(), Code::IO);
 }
+
+#[test]
+fn a_bound_for_udp_ends_the_wait_before_the_schedule_does() {
+    let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let list = modules(format!("cvm-udp:127.0.0.1:{}", silent.local_addr().unwrap().port()));
+    let bounded = Client::new(Duration::from_millis(200)).bounding_udp();
+    let (result, elapsed) = timed(|| bounded.ask(&list, &request(TAG)));
+    assert!(matches!(result, Err(Failure::Silent(_))), "{result:?}");
+    assert!(elapsed >= Duration::from_millis(190) && elapsed < AT_ONCE, "{elapsed:?}");
+}

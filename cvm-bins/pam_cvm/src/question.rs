@@ -1,0 +1,92 @@
+//! Asking CVM modules about a user.
+
+use std::fs;
+use std::io;
+
+use cvm_core::account::Account;
+use cvm_core::client::{ClientRequest, Credentials};
+use cvm_core::wire::Reply;
+use cvm_core::{CredentialType, Secret, SecretRef};
+use cvm_io_blocking::client::{Client, Failure, fill_with_random};
+
+use crate::arguments::Arguments;
+use crate::libpam::{Handle, Item};
+
+/// The bytes of the tag that tells an answer over UDP from a forged one.
+const TAG_LENGTH: usize = 8;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// What the user gave cannot be a name or a password of any module: it is too long.
+    #[error("the name or the password is longer than 255 bytes, or all is longer than a packet")]
+    TooLong,
+    /// The module cannot be asked.
+    #[error("{0}")]
+    Failure(#[from] Failure),
+    /// The tag cannot be drawn.
+    #[error("random generator: {0}")]
+    Random(io::Error),
+    /// The secret of lookup mode cannot be read.
+    #[error("secret_file: {0}")]
+    Secret(io::Error),
+}
+
+/// A user as modules know him.
+#[must_use]
+pub fn account<'a>(user: &'a [u8], arguments: &'a Arguments) -> Account<'a> {
+    Account::split(user, &arguments.domain, &arguments.split)
+}
+
+/// Asks whether a password is the user's. The secret of lookup mode is never sent: a module in that mode judges none.
+///
+/// # Errors
+///
+/// [`Unanswered`].
+pub fn ask_about_password(
+    handle: &Handle,
+    arguments: &Arguments,
+    account: Account<'_>,
+    password: SecretRef<'_>,
+) -> Result<Reply, Unanswered> {
+    ask(handle, arguments, Credentials::of_password(account, password))
+}
+
+/// Asks a module in lookup mode whether there is such a user.
+///
+/// # Errors
+///
+/// [`Unanswered`].
+pub fn look_up(handle: &Handle, arguments: &Arguments, account: Account<'_>) -> Result<Reply, Unanswered> {
+    let secret = secret(arguments).map_err(Unanswered::Secret)?;
+    let credentials = Credentials::of_password(account, SecretRef::new(b""));
+    ask(handle, arguments, credentials.with_lookup_secret(secret.as_ref().map(Secret::as_ref)))
+}
+
+fn ask(handle: &Handle, arguments: &Arguments, credentials: Credentials) -> Result<Reply, Unanswered> {
+    let mut tag = [0; TAG_LENGTH];
+    let tag = if arguments.modules.needs_tag() { &mut tag[..] } else { &mut [] };
+    fill_with_random(tag).map_err(Unanswered::Random)?;
+    let credentials = with_item(credentials, handle, arguments.service, Item::Service);
+    let credentials = with_item(credentials, handle, arguments.rhost, Item::Rhost);
+    let request = ClientRequest::v2(&credentials, tag).map_err(|_| Unanswered::TooLong)?;
+    Ok(Client::new(arguments.timeout).bounding_udp().ask(&arguments.modules, &request)?)
+}
+
+/// Adds what PAM knows, if it is wanted and known.
+fn with_item(credentials: Credentials, handle: &Handle, kind: Option<CredentialType>, item: Item) -> Credentials {
+    match kind.and_then(|kind| Some((kind, handle.item(item)?))) {
+        Some((kind, value)) if !value.as_ref().is_empty() => credentials.with(kind, value.as_ref().expose()),
+        _ => credentials,
+    }
+}
+
+/// Reads the first line of the file, if there is one.
+fn secret(arguments: &Arguments) -> io::Result<Option<Secret>> {
+    let Some(path) = &arguments.secret_file else {
+        return Ok(None);
+    };
+    let text = Secret::from_vec(fs::read(path)?);
+    let line = text.as_ref().expose().split(|&byte| byte == b'\n').next().unwrap_or_default();
+    Ok(Some(Secret::new(line)))
+}
