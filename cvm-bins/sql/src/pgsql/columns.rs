@@ -30,7 +30,8 @@ impl ToSql for Text<'_> {
 
 /// Reads a row.
 pub(super) fn row(row: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
-    let columns = (0..row.len().min(COLUMNS)).map(|column| Ok(row.try_get::<_, Option<Column>>(column)?.map(|it| it.0)));
+    let columns =
+        (0..row.len().min(COLUMNS)).map(|column| Ok(row.try_get::<_, Option<Column>>(column)?.map(|it| it.0)));
     Ok(Row::new(columns.collect::<Result<Vec<_>, _>>()?))
 }
 

@@ -89,14 +89,21 @@ mod tests {
     fn hosts_addresses_and_ports_belong_together() {
         assert_eq!(servers("", "", ""), Ok(vec![folder(DEFAULT_FOLDER, 5432)]));
         assert_eq!(servers("a,b", "", "7"), Ok(vec![name("a", 7), name("b", 7)]));
-        assert_eq!(servers("a,/run,", "", "7,,8"), Ok(vec![name("a", 7), folder("/run", 5432), folder(DEFAULT_FOLDER, 8)]));
+        assert_eq!(
+            servers("a,/run,", "", "7,,8"),
+            Ok(vec![name("a", 7), folder("/run", 5432), folder(DEFAULT_FOLDER, 8)])
+        );
         let address = Server { host: Host::Name { name: "a".into(), address: "::1".parse().ok() }, port: 5432 };
         assert_eq!(servers("a", "::1", ""), Ok(vec![address]));
         let alone = Server { host: Host::Name { name: "::1".into(), address: "::1".parse().ok() }, port: 5432 };
         assert_eq!(servers("", "::1", ""), Ok(vec![alone]));
-        for (hosts, addresses, ports, wrong) in
-            [("a,b", "::1", "", "PGHOSTADDR"), ("a", "x", "", "PGHOSTADDR"), ("a,b,c", "", "1,2", "PGPORT"), ("a", "", "0", "PGPORT"), ("@a", "", "", "PGHOST")]
-        {
+        for (hosts, addresses, ports, wrong) in [
+            ("a,b", "::1", "", "PGHOSTADDR"),
+            ("a", "x", "", "PGHOSTADDR"),
+            ("a,b,c", "", "1,2", "PGPORT"),
+            ("a", "", "0", "PGPORT"),
+            ("@a", "", "", "PGHOST"),
+        ] {
             assert_eq!(servers(hosts, addresses, ports).map_err(|(name, _)| name), Err(wrong));
         }
     }

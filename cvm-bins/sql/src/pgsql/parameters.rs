@@ -53,10 +53,15 @@ const UNSUPPORTED: [&str; 6] =
 impl Parameters {
     pub(super) fn from_environment(notices: Notices) -> Result<Self, SettingError> {
         refuse_unsupported()?;
-        let [hosts, addresses, ports] = [text("PGHOST")?, text("PGHOSTADDR")?, text("PGPORT")?].map(Option::unwrap_or_default);
+        let [hosts, addresses, ports] =
+            [text("PGHOST")?, text("PGHOSTADDR")?, text("PGPORT")?].map(Option::unwrap_or_default);
         let servers = hosts::servers(&hosts, &addresses, &ports).map_err(wrong)?;
-        let user = text("PGUSER")?.or_else(own_name).ok_or(SettingError::Missing { name: "PGUSER", expected: "a user of the database" })?;
-        let mode = environment::parsed("PGSSLMODE", "disable, prefer, require, verify-ca or verify-full", Mode::from_setting)?.unwrap_or(Mode::Prefer);
+        let user = text("PGUSER")?
+            .or_else(own_name)
+            .ok_or(SettingError::Missing { name: "PGUSER", expected: "a user of the database" })?;
+        let mode =
+            environment::parsed("PGSSLMODE", "disable, prefer, require, verify-ca or verify-full", Mode::from_setting)?
+                .unwrap_or(Mode::Prefer);
         let home = environment::value("HOME").map(PathBuf::from);
         let in_home = |name: &str| home.as_ref().map(|home| home.join(name));
         let there = |path: PathBuf| path.exists().then_some(path);
@@ -68,16 +73,24 @@ impl Parameters {
         };
         Ok(Self {
             servers,
-            target: environment::parsed("PGTARGETSESSIONATTRS", "any, read-write, read-only, primary, standby or prefer-standby", Target::from_setting)?.unwrap_or(Target::Any),
+            target: environment::parsed(
+                "PGTARGETSESSIONATTRS",
+                "any, read-write, read-only, primary, standby or prefer-standby",
+                Target::from_setting,
+            )?
+            .unwrap_or(Target::Any),
             is_random: environment::parsed("PGLOADBALANCEHOSTS", "disable or random", load_balance)?.unwrap_or(false),
-            connect_timeout: environment::parsed("PGCONNECT_TIMEOUT", "seconds", environment::decimal::<u32>)?.filter(|&seconds| seconds > 0).map(|seconds| Duration::from_secs(seconds.into())),
+            connect_timeout: environment::parsed("PGCONNECT_TIMEOUT", "seconds", environment::decimal::<u32>)?
+                .filter(|&seconds| seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.into())),
             tls: tls::client(mode, &files).map_err(|mistake| SettingError::mistake("PGSSLROOTCERT", mistake))?,
             mode,
             database: text("PGDATABASE")?.unwrap_or_else(|| user.clone()),
             user,
             application: text("PGAPPNAME")?.unwrap_or_else(|| "cvm-pgsql".into()),
             options: text("PGOPTIONS")?,
-            channel_binding: environment::parsed("PGCHANNELBINDING", "disable, prefer or require", channel_binding)?.unwrap_or(ChannelBinding::Prefer),
+            channel_binding: environment::parsed("PGCHANNELBINDING", "disable, prefer or require", channel_binding)?
+                .unwrap_or(ChannelBinding::Prefer),
             password: environment::filled("PGPASSWORD").map(Zeroizing::new),
             password_file: path("PGPASSFILE").or_else(|| in_home(".pgpass")),
             notices,
@@ -91,7 +104,9 @@ impl Parameters {
         config.channel_binding(self.channel_binding);
         match &server.host {
             // Sockets of the system need no secrecy, and have none with libpq either.
-            Host::Folder(folder) => config.host_path(folder).ssl_mode(SslMode::Disable).channel_binding(ChannelBinding::Disable),
+            Host::Folder(folder) => {
+                config.host_path(folder).ssl_mode(SslMode::Disable).channel_binding(ChannelBinding::Disable)
+            }
             Host::Name { name, address } => {
                 if let Some(address) = *address {
                     config.hostaddr(address);

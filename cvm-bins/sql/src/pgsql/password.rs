@@ -12,7 +12,12 @@ use super::hosts::{DEFAULT_FOLDER, Host, Server};
 /// # Errors
 ///
 /// Says why a file that is there is passed over.
-pub(super) fn find(path: &Path, server: &Server, database: &str, user: &str) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
+pub(super) fn find(
+    path: &Path,
+    server: &Server,
+    database: &str,
+    user: &str,
+) -> Result<Option<Zeroizing<Vec<u8>>>, String> {
     let Ok(metadata) = std::fs::metadata(path) else {
         return Ok(None);
     };
@@ -75,7 +80,8 @@ mod tests {
     #[test]
     fn the_first_line_that_fits_has_the_password() {
         let wanted: [&[u8]; 4] = [b"db.example", b"5432", b"mail", b"cvm"];
-        let read = |line: &str| password(line.as_bytes(), &wanted).map(|found| String::from_utf8(found.to_vec()).unwrap());
+        let read =
+            |line: &str| password(line.as_bytes(), &wanted).map(|found| String::from_utf8(found.to_vec()).unwrap());
         assert_eq!(read("db.example:5432:mail:cvm:secret").as_deref(), Some("secret"));
         assert_eq!(read(r"*:*:*:cvm:a\:b\\c:d").as_deref(), Some(r"a:b\c:d"));
         for none in ["", "# *:*:*:*:x", "db.example:5432:mail:cvm", "other:*:*:*:x", r"\*:*:*:*:x", "*:*:*:*:"] {

@@ -37,7 +37,8 @@ impl Session {
         let mut trouble = Trouble::Lost("no server".into());
         for target in parameters.target.rounds() {
             for server in parameters.servers.iter().cycle().skip(start).take(count) {
-                let connected = runtime.block_on(async { timeout(per_server, connect(parameters, server, *target)).await });
+                let connected =
+                    runtime.block_on(async { timeout(per_server, connect(parameters, server, *target)).await });
                 match connected {
                     Ok(Ok(client)) => return Ok(Self { client, prepared: Vec::new(), runtime }),
                     Ok(Err(error)) => trouble = of_server(server, error),
@@ -65,7 +66,10 @@ impl Session {
         let Self { client, prepared, runtime } = self;
         let execute = async {
             let statement = statement(client, prepared, text, values, false).await?;
-            client.execute_raw(&statement, values.iter().map(|value| Text(value))).await.map_err(|error| of_statement(&error))
+            client
+                .execute_raw(&statement, values.iter().map(|value| Text(value)))
+                .await
+                .map_err(|error| of_statement(&error))
         };
         runtime.block_on(async { timeout(limit, execute).await }).unwrap_or(Err(Trouble::Late)).map(drop)
     }
@@ -79,7 +83,8 @@ async fn connect(parameters: &Parameters, server: &Server, target: Target) -> Re
     if target == Target::Any {
         return Ok(client);
     }
-    const STATE: &str = "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')='on'";
+    const STATE: &str =
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only')='on'";
     let state = client.query_one(STATE, &[]).await.map_err(|error| said(&error))?;
     let flag = |column| state.try_get::<_, bool>(column).map_err(|error| said(&error));
     if target.fits(flag(0)?, flag(1)?) { Ok(client) } else { Err("not what $PGTARGETSESSIONATTRS asks for".into()) }
@@ -159,7 +164,9 @@ fn of_statement(error: &Error) -> Trouble {
     let text = without_values(error);
     match error.code() {
         &SqlState::QUERY_CANCELED => Trouble::Late,
-        code if ["42", "22", "23", "3F", "P0"].iter().any(|class| code.code().starts_with(class)) => Trouble::Refused(text),
+        code if ["42", "22", "23", "3F", "P0"].iter().any(|class| code.code().starts_with(class)) => {
+            Trouble::Refused(text)
+        }
         // Another connection may do better, one to another server too.
         _ => Trouble::Lost(text),
     }

@@ -53,9 +53,8 @@ pub(super) fn client(mode: Mode, files: &Files) -> Result<ClientConfig, String> 
     if demands && roots.is_none() {
         return Err("expected a file with the certificates to trust, or system".into());
     }
-    let trusted = roots.map(|roots| {
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()
-    });
+    let trusted =
+        roots.map(|roots| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build());
     let trusted = trusted.transpose().map_err(|error| error.to_string())?;
     let verifier = Verifier { trusted, checks_name: mode == Mode::VerifyFull, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
@@ -74,11 +73,8 @@ pub(super) fn client(mode: Mode, files: &Files) -> Result<ClientConfig, String> 
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, String> {
-    let certificates = if path == Path::new("system") {
-        rustls_native_certs::load_native_certs().certs
-    } else {
-        certificates(path)?
-    };
+    let certificates =
+        if path == Path::new("system") { rustls_native_certs::load_native_certs().certs } else { certificates(path)? };
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added > 0 { Ok(roots) } else { Err(format!("{}: no certificate in it", path.display())) }
