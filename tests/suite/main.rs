@@ -35,6 +35,7 @@ mod sasl;
 mod settings;
 mod setuid;
 mod sockets;
+mod sql;
 mod stuck_reader;
 mod supervised;
 mod udp_client;
