@@ -306,6 +306,33 @@ impl Database {
         self.folder.path(name)
     }
 
+    /// Ends the server in order, and starts it with other options.
+    pub fn resume_with(&mut self, options: &[&str]) {
+        self.end(Signal::TERM);
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
+        self.resume();
+    }
+
+    /// Makes an authority and a certificate for this name, which may be an address, in the files `ca.crt`, `server.crt`
+    /// and `server.key`.
+    ///
+    /// # Panics
+    ///
+    /// If that fails.
+    pub fn certify(&self, name: &str) {
+        let openssl = tool("openssl", "openssl");
+        let lines = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt && \
+                     openssl req -newkey rsa:2048 -nodes -subj /CN=server -keyout server.key -out server.csr && \
+                     printf 'subjectAltName=%s' \"$1\" >extensions && \
+                     openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions \
+                     -out server.crt && chmod 600 server.key";
+        assert!(openssl.is_file());
+        let lines = format!("cd '{}' && {lines}", self.path(""));
+        let mut command = self.as_nobody("/bin/sh", &["-c", &lines, "sh", name]);
+        let finished = run_within(MAKING, &mut command, b"");
+        assert_eq!(finished.end, End::Exit(0), "{finished:?}");
+    }
+
     /// Tells a server to read its configuration again, after lines were added to it.
     ///
     /// # Panics

@@ -65,7 +65,8 @@ pub struct Account {
 }
 
 /// A stored password that nobody has: it costs what a hash costs until one has been found.
-const FIRST_DECOY: &[u8] = b"$6$cvmcvmcvmcvm$......................................................................................";
+const FIRST_DECOY: &[u8] =
+    b"$6$cvmcvmcvmcvm$......................................................................................";
 
 impl<D: Database> Sql<D> {
     /// Makes the module; the database is connected to when it is needed.

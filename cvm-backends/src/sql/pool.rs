@@ -8,6 +8,7 @@ use cvm_core::module::Temporary;
 
 use super::{Found, Statement};
 use crate::Notices;
+use crate::notices::Once;
 
 /// A kind of database: how to connect to it, and to have statements executed.
 pub trait Database: Send + Sync {
@@ -98,13 +99,21 @@ pub(super) struct Pool<D: Database> {
     timeout: Duration,
     idle: Mutex<Vec<(D::Connection, Instant)>>,
     notices: Notices,
-    /// The administrator knows.
+    /// The administrator knows that the database is away.
     has_told: AtomicBool,
+    refused: Once,
 }
 
 impl<D: Database> Pool<D> {
-    pub(super) const fn new(database: D, timeout: Duration, notices: Notices) -> Self {
-        Self { database, timeout, idle: Mutex::new(Vec::new()), notices, has_told: AtomicBool::new(false) }
+    pub(super) fn new(database: D, timeout: Duration, notices: Notices) -> Self {
+        Self {
+            database,
+            timeout,
+            idle: Mutex::new(Vec::new()),
+            notices,
+            has_told: AtomicBool::new(false),
+            refused: Once::default(),
+        }
     }
 
     /// Has a query executed; one that failed on a connection which was lost meanwhile is repeated on a new one.
@@ -170,10 +179,18 @@ impl<D: Database> Pool<D> {
         result.map_err(|trouble| self.told(&trouble))
     }
 
-    /// Tells of trouble once, until the database has answered again.
+    /// Tells of a refusal once, and of other trouble once until the database has answered again.
     fn told(&self, trouble: &Trouble) -> Temporary {
-        if !self.has_told.swap(true, Ordering::Relaxed) {
-            self.notices.give(format_args!("{}", trouble.to_string().replace(['\n', '\r'], " ")));
+        let text = trouble.to_string().replace(['\n', '\r'], " ");
+        match trouble {
+            Trouble::Refused(_) | Trouble::MissingColumns(_) => {
+                self.refused.give(&self.notices, format_args!("{text}"))
+            }
+            Trouble::Lost(_) | Trouble::Late => {
+                if !self.has_told.swap(true, Ordering::Relaxed) {
+                    self.notices.give(format_args!("{text}"));
+                }
+            }
         }
         trouble.temporary()
     }
