@@ -84,15 +84,15 @@ impl<D: Database> Sql<D> {
     fn found(&self, request: &Request<'_>, found: Found) -> Lookup<Account> {
         let [name, domain] = [request.account(), request.domain()].map(Option::unwrap_or_default);
         let account = |row, decoy| Account { row, decoy, name: name.to_vec(), domain: domain.to_vec() };
-        let row = match found {
-            Found::One(row) => row,
-            Found::None | Found::Several => Row::default(),
-        };
-        let decoy = self.decoy(row.password());
-        // A row without a password is no account, not even for a look-up, as with the original.
-        match row.password().is_some() {
-            true => Lookup::Known(account(row, decoy)),
-            false => Lookup::Unknown { scope: None, decoy: Some(account(Row::default(), decoy)) },
+        match found {
+            // Without a password it is one all the same, whom a look-up finds and no password lets in.
+            Found::One(row) => {
+                let decoy = self.decoy(row.password());
+                Lookup::Known(account(row, decoy))
+            }
+            Found::None | Found::Several => {
+                Lookup::Unknown { scope: None, decoy: Some(account(Row::default(), self.decoy(None))) }
+            }
         }
     }
 

@@ -6,20 +6,9 @@ use cvm_tests::programs::Make;
 
 use super::{Asked, COLUMNS, CRYPT, database};
 
-const ACCOUNTS: [&str; 12] = [
-    "alice",
-    "bob",
-    "nullpw",
-    "emptypw",
-    "nulluid",
-    "dup",
-    "empties",
-    "nodomain",
-    "mallory",
-    "o'brien",
-    "' or '1'='1",
-    "a;b",
-];
+/// Without those of whom the database has no id: the original's server never answers then.
+const ACCOUNTS: [&str; 11] =
+    ["alice", "bob", "nullpw", "emptypw", "dup", "empties", "nodomain", "mallory", "o'brien", "' or '1'='1", "a;b"];
 
 fn agree(kind: Kind, ids: &str) {
     let database = database(kind, ids);
@@ -37,7 +26,13 @@ fn agree(kind: Kind, ids: &str) {
                 for password in ["secret", "wrong", "x' or '1'='1"] {
                     let ask = |asked: &Asked| asked.ask(account.as_bytes(), domain.as_bytes(), password.as_bytes());
                     let about = format!("{kind:?} {ids} {more:?} {account} {domain} {password}");
-                    findings.answer(about, ask(&ours), &ask(&original).expect("an answer of the original"));
+                    findings.answer(
+                        about,
+                        ask(&ours),
+                        &ask(&original).unwrap_or_else(|error| {
+                            panic!("{account} {domain} {password} {more:?}: {error}: {}", original.errors())
+                        }),
+                    );
                 }
             }
         }
