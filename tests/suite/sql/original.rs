@@ -51,3 +51,15 @@ fn the_original_agrees_about_mariadb() {
     agree(Kind::Mysql, "integer");
     agree(Kind::Mysql, "varchar(20)");
 }
+
+/// What MySQL reads of a name as a number decides there, and not here.
+#[test]
+fn the_original_takes_names_for_numbers() {
+    let database = database(Kind::Mysql, "integer");
+    database.sql("insert into accounts values ('root','','secret',0,0,'/root','','','','','','',0);");
+    let query = format!("select {COLUMNS} from accounts where userid=$account");
+    let settings = [("QUERY", query.as_str()), ("PWCMP", "plain")];
+    let [ours, original] = Make::ALL.map(|make| Asked::of(make, &database, &settings));
+    assert_eq!((ours.code("1001", "secret"), original.code("1001", "secret")), (0, 0));
+    assert_eq!((ours.code("0x", "secret"), original.code("0x", "secret")), (100, 0));
+}

@@ -62,7 +62,7 @@ impl Parameters {
     pub(super) fn opts(&self, timeout: Duration) -> Opts {
         let builder = OptsBuilder::new()
             .user(self.user.as_ref())
-            .pass(self.password.as_ref().map(|password| &**password))
+            .pass(self.password.as_deref())
             .db_name(Some(&self.database))
             // It would take the socket of another server on this machine.
             .prefer_socket(false)
