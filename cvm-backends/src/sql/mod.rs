@@ -165,3 +165,13 @@ impl<D: Database> Module for Sql<D> {
         self.judge.cost(stored, || Some(account.decoy.as_slice()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_for_passwords_at_first_is_a_hash() {
+        assert_eq!(Comparison::Crypt.read(FIRST_DECOY).map(|stored| stored.cost()).ok(), Some(Cost::Cpu));
+    }
+}

@@ -123,8 +123,14 @@ impl<D: Database> Pool<D> {
         if let Some(mut connection) = self.take() {
             match select(&mut connection) {
                 // The others were lost with it.
-                Err(Trouble::Lost(_)) => self.idle().clear(),
-                result => return self.done(connection, result),
+                Err(Trouble::Lost(_)) => self.forget_idle(),
+                result => {
+                    // They may lead to a host that is gone without a word, and each would be waited for.
+                    if matches!(result, Err(Trouble::Late)) {
+                        self.forget_idle();
+                    }
+                    return self.done(connection, result);
+                }
             }
         }
         self.on_new(select)
@@ -214,6 +220,11 @@ impl<D: Database> Pool<D> {
         };
         // Closing them may take its time.
         drop(old);
+    }
+
+    fn forget_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        drop(idle);
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(D::Connection, Instant)>> {

@@ -1,6 +1,7 @@
 //! The parameters of connections: libpq's variables.
 
 use std::path::PathBuf;
+use std::sync::Once;
 use std::time::Duration;
 
 use cvm_backends::Notices;
@@ -33,6 +34,7 @@ pub(super) struct Parameters {
     password: Option<Zeroizing<Vec<u8>>>,
     password_file: Option<PathBuf>,
     notices: Notices,
+    told: Once,
 }
 
 /// `$PGTARGETSESSIONATTRS`: which servers of the list will do.
@@ -94,6 +96,7 @@ impl Parameters {
             password: environment::filled("PGPASSWORD").map(Zeroizing::new),
             password_file: path("PGPASSFILE").or_else(|| in_home(".pgpass")),
             notices,
+            told: Once::new(),
         })
     }
 
@@ -137,7 +140,7 @@ impl Parameters {
         }
         let found = password::find(self.password_file.as_deref()?, server, &self.database, &self.user);
         found.unwrap_or_else(|trouble| {
-            self.notices.give(format_args!("{trouble}"));
+            self.told.call_once(|| self.notices.give(format_args!("{trouble}")));
             None
         })
     }

@@ -48,7 +48,8 @@ pub(super) struct Files {
 /// Prepares for connections of a mode, or says what is wrong with which file.
 pub(super) fn client(mode: Mode, files: &Files) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
-    let roots = files.roots.as_deref().map(roots).transpose()?;
+    let checks = !matches!(mode, Mode::Disable | Mode::Prefer);
+    let roots = files.roots.as_deref().filter(|_| checks).map(roots).transpose()?;
     let demands = matches!(mode, Mode::VerifyCa | Mode::VerifyFull);
     if demands && roots.is_none() {
         return Err("expected a file with the certificates to trust, or system".into());
