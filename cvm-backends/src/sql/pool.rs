@@ -64,7 +64,7 @@ pub trait Database: Send + Sync {
     }
 }
 
-/// Why there is no answer. The texts hold nothing that a peer chose.
+/// Why there is no answer. What a peer chose is kept out of the texts as far as the database tells.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// No connection can be made, or it was lost: a new one may do.
@@ -187,7 +187,8 @@ impl<D: Database> Pool<D> {
 
     /// Tells of a refusal once, and of other trouble once until the database has answered again.
     fn told(&self, trouble: &Trouble) -> Temporary {
-        let text = trouble.to_string().replace(['\n', '\r'], " ");
+        // Some functions of databases show a value that they cannot read: it forges no line, and no more.
+        let text = trouble.to_string().replace(char::is_control, " ");
         match trouble {
             Trouble::Refused(_) | Trouble::MissingColumns(_) => {
                 self.refused.give(&self.notices, format_args!("{text}"))

@@ -233,3 +233,20 @@ fn mistakes_stop_the_program_at_start() {
         }
     }
 }
+
+#[test]
+fn postgresql_has_more_types_of_text() {
+    let database = database(Kind::Postgres, "integer");
+    database.sql(
+        "create domain home as varchar(100); create type login as enum ('/bin/sh','/bin/false');
+         create table more (password bytea, username name, userid smallint, groupid double precision, directory home, realname char(6), shell login);
+         insert into more values ('secret','alice',7,8,'/h','Alice','/bin/sh');",
+    );
+    let asked = Asked::start(&database, &[("QUERY", "select * from more where username=$account and shell=$domain")]);
+    let facts: Items<'_> = &[(1, b"alice"), (2, b"7"), (3, b"8"), (4, b"Alice "), (5, b"/h"), (6, b"/bin/sh")];
+    assert_eq!(asked.ask(b"alice", b"/bin/sh", b"secret"), Ok(packet::v2(0, b"T", facts)), "{}", asked.errors());
+    assert_eq!(asked.ask(b"alice", b"no such shell", b"secret"), Ok(packet::v2(100, b"T", &[])));
+    let asked = Asked::start(&database, &[("QUERY", "select now(),* from more where username=$account")]);
+    assert_eq!(asked.code("alice", "secret"), 4);
+    assert!(asked.errors().contains("the column now is of type timestamptz"), "{}", asked.errors());
+}

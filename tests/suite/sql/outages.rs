@@ -141,3 +141,19 @@ fn a_file_of_sqlite_may_be_replaced_deleted_and_broken() {
     first.sql("update accounts set password='other';");
     assert_eq!(codes(), [100, 0]);
 }
+
+#[test]
+fn a_table_may_change_its_types_under_use() {
+    for (kind, change) in [
+        (Kind::Postgres, "alter table accounts alter column userid type bigint;"),
+        (Kind::Mysql, "alter table accounts modify userid varchar(20);"),
+        (Kind::Sqlite, "alter table accounts add column more integer;"),
+    ] {
+        let database = database(kind, "integer");
+        let asked = Asked::start(&database, &[]);
+        assert_eq!(asked.code("alice", "secret"), 0, "{kind:?}");
+        database.sql(change);
+        assert_eq!(asked.code("alice", "secret"), 0, "{kind:?} {}", asked.errors());
+        assert_eq!(asked.ask(b"alice", b"ex.com", b"secret"), asked.ask(b"alice", b"ex.com", b"secret"));
+    }
+}
