@@ -8,6 +8,7 @@ pub mod chain;
 pub mod password;
 pub mod pwfile;
 pub mod qmail;
+pub mod sql;
 pub mod unix;
 pub mod vchkpw;
 pub mod vmailmgr;

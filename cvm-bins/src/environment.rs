@@ -28,12 +28,25 @@ pub enum SettingError {
         /// What it should hold, as a noun.
         expected: &'static str,
     },
+    /// There is a mistake in it, or it does not fit the others.
+    #[error("${name}: {mistake}")]
+    Mistake {
+        /// The variable, without its dollar sign.
+        name: &'static str,
+        /// What is wrong, and where.
+        mistake: String,
+    },
 }
 
 impl SettingError {
     /// Returns the error of a value that is not what was expected; bytes that are no UTF-8 are replaced.
     pub fn wrong(name: &'static str, value: &[u8], expected: &'static str) -> Self {
         Self::Wrong { name, value: String::from_utf8_lossy(value).into_owned(), expected }
+    }
+
+    /// Returns the error of a value with a mistake in it, which is told in one line.
+    pub fn mistake(name: &'static str, mistake: impl std::fmt::Display) -> Self {
+        Self::Mistake { name, mistake: mistake.to_string().replace(['\n', '\r'], " ") }
     }
 }
 

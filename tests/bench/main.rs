@@ -17,6 +17,7 @@ mod processes;
 mod random;
 mod reload;
 mod soak;
+mod sql;
 mod statistics;
 mod timing;
 
@@ -72,6 +73,11 @@ const BENCHMARKS: &[Benchmark] = &[
         name: "soak",
         about: "minutes of mixed load on one server: wrong answers, descriptors and memory over time",
         run: soak::run,
+    },
+    Benchmark {
+        name: "sql",
+        about: "cvm-pgsql and cvm-mysql beside the original, and cvm-sqlite beside cvm-pwfile, over UDP",
+        run: sql::run,
     },
     Benchmark {
         name: "timing",

@@ -9,6 +9,7 @@
 
 pub mod base64;
 pub mod contact;
+pub mod database;
 pub mod findings;
 pub mod folder;
 pub mod packet;

@@ -40,6 +40,7 @@ mod sasl;
 mod settings;
 mod setuid;
 mod sockets;
+mod sql;
 mod stuck_reader;
 mod supervised;
 mod udp_client;

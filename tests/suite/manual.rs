@@ -23,7 +23,8 @@ fn names(below: &str) -> Vec<String> {
 }
 
 /// Where the programs of the light package are, and those of each heavy one.
-const SOURCES: [&str; 3] = ["cvm-bins/src/bin", "cvm-bins/bench/src/bin", "cvm-bins/pam/src/bin"];
+const SOURCES: [&str; 4] =
+    ["cvm-bins/src/bin", "cvm-bins/bench/src/bin", "cvm-bins/pam/src/bin", "cvm-bins/sql/src/bin"];
 
 fn programs() -> impl Iterator<Item = String> {
     let sources = SOURCES.into_iter().flat_map(names);

@@ -104,6 +104,48 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("cvm-pam", &["cvm-local:PATH", "cvm-udp:HOST:PORT", "SERVICE", "CVM_LOOKUP_SECRET", "CVM_IO_TIMEOUT"]),
     ("cvm-quickstart", &[]),
     (
+        "cvm-sqlite",
+        &[
+            "cvm-local:PATH",
+            "CVM_SQLITE_DB",
+            "CVM_SQLITE_QUERY",
+            "CVM_SQLITE_PWCMP",
+            "CVM_SQLITE_POSTQ",
+            "CVM_IO_TIMEOUT",
+        ],
+    ),
+    (
+        "cvm-pgsql",
+        &[
+            "cvm-udp:HOST:PORT",
+            "CVM_PGSQL_QUERY",
+            "CVM_PGSQL_PWCMP",
+            "CVM_PGSQL_POSTQ",
+            "CVM_PGSQL_TIMEOUT",
+            "PGHOST",
+            "PGSSLMODE",
+            "PGTARGETSESSIONATTRS",
+            "CVM_LOOKUP_SECRET",
+        ],
+    ),
+    (
+        "cvm-mysql",
+        &[
+            "cvm-udp:HOST:PORT",
+            "CVM_MYSQL_QUERY",
+            "CVM_MYSQL_PWCMP",
+            "CVM_MYSQL_POSTQ",
+            "CVM_MYSQL_HOST",
+            "CVM_MYSQL_USER",
+            "CVM_MYSQL_PASS",
+            "CVM_MYSQL_DB",
+            "CVM_MYSQL_PORT",
+            "CVM_MYSQL_SOCKET",
+            "CVM_MYSQL_DEFAULT_FILE",
+            "CVM_MYSQL_DEFAULT_GROUP",
+        ],
+    ),
+    (
         "cvm-vmailmgr",
         &[
             "cvm-local:PATH",

@@ -105,6 +105,15 @@ pub fn stored(data: &[u8]) {
     }
 }
 
+/// A template of a statement.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn sql(data: &[u8]) {
+    crate::sql::check(data);
+}
+
 fn matches(stored: &Stored<'_>, password: &[u8]) -> bool {
     stored.matches(SecretRef::new(password)).expect("memory and libcrypt suffice for what is cheap")
 }
@@ -145,5 +154,6 @@ mod tests {
         super::vmailmgr(b"\x03\x03joenew\x02\x08\x01\0$0$old\0./joe\0\0\0-\0-\0-\0-\x000\0-\0");
         super::vmailmgr(b"\x03\x03joenew:old:./joe");
         super::vmailmgr(b"\x03");
+        super::sql(b"select $account, '$$' -- $x");
     }
 }

@@ -1,7 +1,7 @@
 //! `hub`: cvm-pwfile as a busy server, beside raw loops and the original. The server has one core, the load another.
 
 pub(crate) mod limits;
-mod load;
+pub(crate) mod load;
 mod local;
 mod mmsg;
 pub(crate) mod qmail;

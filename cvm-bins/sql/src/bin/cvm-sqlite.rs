@@ -1,0 +1,5 @@
+//! See `cvm-sqlite --help`.
+
+#![cfg_attr(target_env = "gnu", no_main)]
+
+cvm_bins::entry!(cvm_sql::sqlite::main);

@@ -1,0 +1,117 @@
+//! `sql`: the modules that ask databases, beside the original's, and cvm-sqlite beside cvm-pwfile.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use cvm_tests::database::{Database, Kind};
+use cvm_tests::folder::Folder;
+use cvm_tests::server::free_port;
+
+use crate::Options;
+use crate::accounts::{self, VALID};
+use crate::asker::Asker;
+use crate::hub::load::Questions;
+use crate::measure::{Candidate, Core, Pinned, Samples, go_on};
+use crate::output::{Grid, microseconds, not_available, print, ratio};
+use crate::processes::{Served, ours};
+use crate::random::Random;
+
+const ACCOUNTS: usize = 10_000;
+const MANY: usize = 1_000_000;
+const REQUESTS: usize = 400;
+const ROUNDS: usize = 7;
+const WINDOW: usize = 16;
+
+const COLUMNS: &str = "username varchar(100), domain varchar(100), password varchar(100), userid integer, groupid integer, \
+                       directory varchar(100), realname varchar(100), shell varchar(100), groupname varchar(100), \
+                       sys_username varchar(100), sys_directory varchar(100), mailbox varchar(100), \
+                       primary key (username, domain)";
+
+const QUERY: &str = "SELECT password, username, userid, groupid, directory, realname, shell, groupname, domain, sys_username, \
+                     sys_directory, mailbox FROM accounts WHERE username=$account AND domain=$domain";
+
+/// Prints the tables.
+pub(crate) fn run(_: Options) {
+    for kind in Kind::SERVERS {
+        let database = filled(kind, ACCOUNTS);
+        let original = Path::new("/usr/bin").join(kind.module());
+        let original = original.is_file().then(|| original.to_str().expect("UTF-8").to_owned());
+        let programs = [Some(("ours", ours(kind.module()))), original.map(|program| ("the original", program))];
+        let served = programs.into_iter().flatten().map(|(whose, program)| (whose, served(&program, &database)));
+        compare(&format!("{}, {ACCOUNTS} accounts", kind.module()), served.collect(), ACCOUNTS);
+    }
+    print("To reach: the original takes at least as long one at a time, and 3 times as long with 16 in flight.\n");
+    let folder = Folder::new();
+    let table = folder.write("passwd", accounts::table(MANY, accounts::password));
+    let database = filled(Kind::Sqlite, MANY);
+    let servers = vec![
+        ("cvm-pwfile", Served::start(&[("CVM_PWFILE_PATH", &table)])),
+        ("cvm-sqlite", served(&ours("cvm-sqlite"), &database)),
+    ];
+    compare(&format!("{MANY} accounts in a file"), servers, MANY);
+    print("To reach: cvm-sqlite takes at most 3 times as long as cvm-pwfile.\n");
+}
+
+fn served(program: &str, database: &Database) -> Served {
+    let port = free_port();
+    let query = (database.kind().setting("QUERY"), QUERY.to_owned());
+    let settings: Vec<_> = database.settings().into_iter().chain([query]).collect();
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Served::start_program(program, &[&format!("cvm-udp:127.0.0.1:{port}")], port, &settings)
+}
+
+fn filled(kind: Kind, count: usize) -> Database {
+    let database = Database::start(kind, &[]);
+    database.sql(&format!("create table accounts ({COLUMNS});"));
+    let numbers: Vec<usize> = (0..count).collect();
+    let mut statements = String::from("begin;");
+    for numbers in numbers.chunks(1000) {
+        go_on();
+        statements += "insert into accounts (username,domain,password,userid,groupid,directory,realname,shell) values ";
+        for (index, &number) in numbers.iter().enumerate() {
+            let (comma, name, password) =
+                (if index == 0 { "" } else { "," }, accounts::known(number), accounts::password(number));
+            write!(
+                statements,
+                "{comma}('{name}','example.net','{password}',1000,1000,'/home/{name}','User Number {number}','/bin/sh')"
+            )
+            .expect("room in memory");
+        }
+        statements += ";\n";
+    }
+    database.sql(&(statements + "commit;"));
+    if kind == Kind::Postgres {
+        database.sql("vacuum analyze accounts;");
+    }
+    database
+}
+
+/// Measures the seconds that a request takes, and prints how many times the first server's the others take.
+fn compare(title: &str, servers: Vec<(&str, Served)>, count: usize) {
+    let requests = accounts::hits(&mut Random::seeded(11), 20_000, count);
+    let _pinned = Pinned::to(Core::Last);
+    let mut candidates: Vec<Candidate<'_>> = Vec::new();
+    for (_, server) in &servers {
+        let mut asker = Asker::of(server.address());
+        let mut turns = requests.chunks(REQUESTS).cycle();
+        candidates.push(Box::new(move || {
+            let requests = turns.next().expect("they begin again");
+            requests.iter().map(|request| asker.timed(request, VALID)).sum::<f64>() / requests.len() as f64
+        }));
+        let questions =
+            Questions { server: server.address(), requests: &requests, code: Some(VALID), may_refuse: false };
+        candidates.push(Box::new(move || 1.0 / questions.with_window(WINDOW, Duration::from_millis(700)).rate));
+    }
+    let samples = Samples::in_turn(ROUNDS, &mut candidates);
+    drop(candidates);
+    let mut grid = Grid::new(&[title, "one at a time", "to the first", "16 in flight", "to the first"]);
+    for (index, (whose, _)) in servers.iter().enumerate() {
+        let cells = [0, 1].map(|way| {
+            let to_first = if index == 0 { not_available() } else { ratio(samples.ratio(2 * index + way, way)) };
+            [microseconds(samples.median(2 * index + way)), to_first]
+        });
+        grid.row(whose, cells.concat());
+    }
+    grid.print();
+}
