@@ -27,6 +27,9 @@ pub enum Kind {
 /// The time that it may take to make a database.
 const MAKING: Duration = Duration::from_secs(120);
 
+/// So that many of them run at a time: asynchronous requests are few in a system, and logs are large.
+const SMALL: [&str; 2] = ["--innodb-use-native-aio=0", "--innodb-log-file-size=8M"];
+
 /// The user of servers that refuse to be root's.
 const NOBODY: u32 = 65534;
 
@@ -93,7 +96,14 @@ impl Database {
                 let data = format!("--datadir={}", database.path("data"));
                 database.make(
                     "mariadb-install-db",
-                    &["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"],
+                    &[
+                        "--no-defaults",
+                        &data,
+                        "--auth-root-authentication-method=normal",
+                        "--skip-test-db",
+                        SMALL[0],
+                        SMALL[1],
+                    ],
                 );
                 database.resume();
                 database.client(
@@ -187,6 +197,8 @@ impl Database {
                 format!("--port={port}"),
                 "--bind-address=127.0.0.1".into(),
                 format!("--pid-file={}", self.path("pid")),
+                SMALL[0].into(),
+                SMALL[1].into(),
                 "--innodb-buffer-pool-size=8M".into(),
                 "--innodb-flush-log-at-trx-commit=0".into(),
                 "--skip-name-resolve".into(),
@@ -241,6 +253,11 @@ impl Database {
     /// If one fails.
     pub fn sql(&self, statements: &str) -> String {
         self.client("cvm", statements)
+    }
+
+    /// Has statements executed, if the server lets us in.
+    pub fn attempt(&self, statements: &str) {
+        let _ = process::run(&mut self.client_command("cvm"), statements.as_bytes());
     }
 
     fn client(&self, name: &str, statements: &str) -> String {

@@ -2,6 +2,7 @@
 //! answered.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,18 +101,26 @@ fn a_server_out_of_connections_is_a_temporary_failure() {
             Kind::Postgres,
             &["-c", "max_connections=5", "-c", "superuser_reserved_connections=0", "-c", "max_wal_senders=0"][..],
             5,
-            "select pg_sleep(6)",
+            "select pg_sleep(2)",
         ),
-        (Kind::Mysql, &["--max-connections=10"], 10, "select sleep(6)"),
+        (Kind::Mysql, &["--max-connections=10"], 10, "select sleep(2)"),
     ] {
         let database = Database::start(kind, options);
         database.sql(&[&table("integer"), ROWS].concat());
         let asked = Asked::start(&database, &[]);
+        let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            for _ in 0..connections {
-                scope.spawn(|| database.sql(sleep));
+            // Others may be let in first, for a moment.
+            for _ in 0..connections + 2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        database.attempt(sleep);
+                    }
+                });
             }
-            assert!(eventually(Duration::from_secs(5), || asked_anew(&database) == 4), "{kind:?}");
+            let is_full = eventually(LIMIT, || asked_anew(&database) == 4);
+            is_over.store(true, Ordering::Relaxed);
+            assert!(is_full, "{kind:?}");
         });
         assert_eq!(asked.code("alice", "secret"), 0, "{kind:?} {}", asked.errors());
     }
