@@ -54,7 +54,7 @@ fn both_drivers_serve_whether_named_by_argument_or_setting() {
         assert_eq!(server.requests(), ["+ alice"]);
     }
     let unknown = run(&mut command(&Make::Ours.program("cvm-pwfile"), &["--runtime", "tokio", &passwd], &[]), b"");
-    unknown.assert_complaint(1, &["usage:", "--runtime mio|blocking"]);
+    unknown.assert_complaint(1, &["usage:", "--runtime mio|smol|blocking"]);
 }
 
 #[test]
