@@ -96,7 +96,8 @@ pub async fn serve(
     let bound = |places| Bound::new(places, options.queue);
     let (cpu, wait) = (bound(options.cpu_workers), bound(options.wait_workers));
     let work = Arc::new(Work { answer: Arc::clone(answer), cpu, wait });
-    let server = Server { work: Arc::clone(&work), options, executor: Arc::downgrade(&executor), stopped, _in_hand: in_hand };
+    let server =
+        Server { work: Arc::clone(&work), options, executor: Arc::downgrade(&executor), stopped, _in_hand: in_hand };
     let mut receiving = Vec::new();
     for listener in sockets.locals {
         receiving.push(executor.spawn(server.clone().accept(Async::new(listener)?)));
@@ -126,7 +127,8 @@ async fn join(tasks: &mut [smol::Task<()>]) {
 /// Waits until it is time to stop, and reads files again in the meantime.
 async fn wait_for_stop(signals: Signals<'_>, work: &Work) -> io::Result<()> {
     // The descriptors are others' too, so their flags stay as they are.
-    let listen = |fd: BorrowedFd<'_>| -> io::Result<Async<OwnedFd>> { Async::new_nonblocking(fd.try_clone_to_owned()?) };
+    let listen =
+        |fd: BorrowedFd<'_>| -> io::Result<Async<OwnedFd>> { Async::new_nonblocking(fd.try_clone_to_owned()?) };
     let (stop, reload) = (listen(signals.stop)?, listen(signals.reload)?);
     let reload = async {
         loop {
@@ -235,12 +237,7 @@ impl Server {
     }
 
     /// Takes and answers what has come; what takes time becomes a task. Returns how many there were.
-    fn round(
-        &self,
-        socket: &Arc<Datagrams>,
-        datagram: &mut Datagram,
-        answers: &mut Vec<(Packet, WayBack)>,
-    ) -> usize {
+    fn round(&self, socket: &Arc<Datagrams>, datagram: &mut Datagram, answers: &mut Vec<(Packet, WayBack)>) -> usize {
         for count in 0..BATCH {
             if let Err(error) = socket.receive(datagram)
                 && error.kind() != ErrorKind::Interrupted

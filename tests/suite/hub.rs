@@ -34,14 +34,16 @@ fn assert_serves(station: &Station) {
 }
 
 #[test]
-fn both_drivers_serve_whether_named_by_argument_or_setting() {
+fn all_drivers_serve_whether_named_by_argument_or_setting() {
     let folder = Folder::new();
     let passwd = folder.write("passwd", TABLE);
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--runtime", "mio"], "blocking"),
         (&["--runtime=blocking"], "mio"),
         (&["--runtime", "blocking"], ""),
+        (&["--runtime", "smol"], "mio"),
         (&[], "mio"),
+        (&[], "smol"),
         (&[], "blocking"),
     ];
     for (arguments, setting) in cases {
