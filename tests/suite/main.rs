@@ -11,6 +11,7 @@ mod clients;
 mod commands;
 mod concurrency;
 mod crypt;
+mod embedding;
 mod golden;
 mod hostile;
 mod hub;
