@@ -53,9 +53,9 @@
 //!
 //! # Serving step by step
 //!
-//! The steps of a [`Module`](module::Module) are ordinary calls. A backend that is asynchronous takes each packet through
-//! an [`Exchange`](exchange::Exchange) instead, and may wait between the steps for as long as it likes; none of them
-//! can be left out, and whatever stops a request on the way is a [`Refusal`](exchange::Refusal) to be written like any
+//! The steps of a [`Module`](module::Module) are ordinary calls. A backend that is asynchronous takes each packet
+//! through an [`Exchange`](exchange::Exchange) instead, and may wait between the steps for as long as it likes; none of
+//! them can be left out, and whatever stops a request on the way is a [`Refusal`](exchange::Refusal) to be written like any
 //! answer. The example `async_backend` is such a server.
 //!
 //! ```
