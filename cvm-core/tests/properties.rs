@@ -376,6 +376,7 @@ mod fuzz_target {
         modules,
         account,
         challenge,
+        checkpassword,
         sasl,
         udp
     );
@@ -408,6 +409,13 @@ mod fuzz_target {
                 data.extend(text.bytes());
             }
             fuzz::sasl(&data);
+        }
+
+        #[test]
+        fn checkpassword_on_records_that_are_nearly_right(
+            data in "[a@]{0,3}\\x00?([a-f0-9]{31,33}|[a-z]{0,4})\\x00?(<[a-z]{0,3}>)?\\x00?[a-z]{0,2}"
+        ) {
+            fuzz::checkpassword(data.as_bytes());
         }
 
         #[test]
