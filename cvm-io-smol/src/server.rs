@@ -27,7 +27,7 @@ const BATCH: usize = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a server that ends goes on receiving at most, if more arrives all the time.
-const LAST_RECEIVING: Duration = Duration::from_millis(100);
+const LAST_RECEIVING: Duration = Duration::from_millis(500);
 
 /// The sockets to serve, bound and set up by the caller; they are made non-blocking.
 #[derive(Debug, Default)]
