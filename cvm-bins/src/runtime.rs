@@ -32,6 +32,7 @@ const NUMBER_MAX: usize = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {
     Mio,
+    Smol,
     Blocking,
 }
 
@@ -53,6 +54,7 @@ impl Runtime {
     fn named(name: &[u8]) -> Option<Self> {
         match name {
             b"mio" => Some(Self::Mio),
+            b"smol" => Some(Self::Smol),
             b"blocking" => Some(Self::Blocking),
             _ => None,
         }
@@ -70,7 +72,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the settings; an argument wins over `$CVM_RUNTIME`.
     pub(crate) fn from_environment(chosen: Option<Runtime>) -> Result<Self, SettingError> {
-        let set = environment::parsed("CVM_RUNTIME", "mio or blocking", Runtime::named)?;
+        let set = environment::parsed("CVM_RUNTIME", "mio, smol or blocking", Runtime::named)?;
         let runtime = chosen.or(set).unwrap_or(Runtime::Mio);
         let mio = mio_options()?;
         let siblings = if runtime == Runtime::Mio { mio.threads } else { 1 };
@@ -104,6 +106,13 @@ impl Settings {
                     notices.give(format_args!("{}", told(counts)))
                 })
             }
+            Runtime::Smol => {
+                self.fit_connections();
+                let udps = sockets.udps.into_iter().flatten().collect();
+                let sockets = cvm_io_smol::Sockets { locals: sockets.locals, udps };
+                let signals = cvm_io_smol::Signals { stop, reload };
+                cvm_io_smol::block_on(cvm_io_smol::serve(sockets, answer, smol_options(self.mio), signals))
+            }
             Runtime::Blocking => {
                 let udps = sockets.udps.into_iter().flatten().collect();
                 let sockets = blocking::Sockets { locals: sockets.locals, udps };
@@ -124,6 +133,11 @@ impl Settings {
         let limit = allow_descriptors(wanted.saturating_add(others));
         mio.max_connections = usize::try_from(that_fit(wanted, others, limit)).unwrap_or(usize::MAX);
     }
+}
+
+const fn smol_options(options: cvm_io_mio::Options) -> cvm_io_smol::Options {
+    let cvm_io_mio::Options { io_timeout, threads: _, cpu_workers, wait_workers, queue, max_connections } = options;
+    cvm_io_smol::Options { io_timeout, cpu_workers, wait_workers, queue, max_connections }
 }
 
 fn mio_options() -> Result<cvm_io_mio::Options, SettingError> {
@@ -200,6 +214,7 @@ mod tests {
         let rest = vec!["cvm-local:/x".to_owned()];
         assert_eq!(cut_off(&["cvm-local:/x"]), Some((None, rest.clone())));
         assert_eq!(cut_off(&["--runtime", "mio", "cvm-local:/x"]), Some((Some(Runtime::Mio), rest.clone())));
+        assert_eq!(cut_off(&["--runtime=smol", "cvm-local:/x"]), Some((Some(Runtime::Smol), rest.clone())));
         assert_eq!(cut_off(&["--runtime=blocking", "cvm-local:/x"]), Some((Some(Runtime::Blocking), rest)));
         assert_eq!(cut_off(&[]), Some((None, Vec::new())));
     }

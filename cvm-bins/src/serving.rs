@@ -24,7 +24,7 @@ use crate::sockets::{self, Ownership};
 use crate::stop::Signals;
 
 /// What a module takes as arguments.
-pub const ARGUMENTS: &str = "[--runtime mio|blocking] [cvm-local:PATH | cvm-udp:HOST:PORT]...";
+pub const ARGUMENTS: &str = "[--runtime mio|smol|blocking] [cvm-local:PATH | cvm-udp:HOST:PORT]...";
 
 /// The settings that every module has.
 pub const SETTINGS: &[(&str, &str)] = &[
@@ -34,12 +34,18 @@ pub const SETTINGS: &[(&str, &str)] = &[
         "milliseconds that a connection may take for its input, and for its output (0: the default, 1000)",
     ),
     ("CVM_LOCAL_TIMEOUT", "the older name of CVM_IO_TIMEOUT"),
-    ("CVM_RUNTIME", "what serves the sockets: mio (the default), or blocking, a thread for each request"),
+    ("CVM_RUNTIME", "what serves the sockets: mio (the default), smol, or blocking, a thread for each request"),
     ("CVM_THREADS", "mio: event loops, each with a thread of its own (the number of cores)"),
     ("CVM_CPU_WORKERS", "passwords that are hashed at a time (the number of cores)"),
-    ("CVM_WAIT_WORKERS", "mio: threads that wait for databases, name services and other modules (16)"),
-    ("CVM_QUEUE", "mio: requests that may wait for either kind of threads, more are answered with code 4 (1024)"),
-    ("CVM_MAX_CONNECTIONS", "mio: connections at a time, beyond it the oldest idle one is closed (4096)"),
+    ("CVM_WAIT_WORKERS", "mio and smol: threads that wait for databases, name services and other modules (16)"),
+    (
+        "CVM_QUEUE",
+        "mio and smol: requests that may wait for either kind of threads, more are answered with code 4 (1024)",
+    ),
+    (
+        "CVM_MAX_CONNECTIONS",
+        "mio and smol: connections at a time, beyond it the oldest idle one is closed, or others wait (4096)",
+    ),
     ("CVM_RECEIVE_BUFFER", "bytes that a UDP socket holds for us; only root may exceed the system's limit (8388608)"),
     ("CVM_SEND_BUFFER", "bytes that a UDP socket holds for its peers, up to the system's limit (2097152)"),
     ("CVM_LOG", "none: no line for each answer on standard output"),

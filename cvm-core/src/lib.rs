@@ -49,6 +49,57 @@
 //! assert_eq!(out[..3], *b"\x00\x01T");
 //! ```
 //!
+//! `examples/` has the whole of it in tokio (`tokio_server`) and in a bare loop around epoll (`epoll_server`).
+//!
+//! # Serving step by step
+//!
+//! The steps of a [`Module`](module::Module) are ordinary calls. A backend that is asynchronous takes each packet
+//! through an [`Exchange`](exchange::Exchange) instead, and may wait between the steps for as long as it likes; none of
+//! them can be left out, and whatever stops a request on the way is a [`Refusal`](exchange::Refusal) to be written like any
+//! answer. The example `async_backend` is such a server.
+//!
+//! ```
+//! use cvm_core::exchange::{AfterLookup, Exchange, Refusal};
+//! use cvm_core::module::{Accepts, Lookup, Verdict};
+//! use cvm_core::wire::{Packet, Request};
+//! use cvm_core::{Code, Policy, StandardFacts};
+//!
+//! /// Asks something far away.
+//! async fn knows(account: Option<&[u8]>) -> bool {
+//!     account == Some(b"alice")
+//! }
+//!
+//! async fn answer<'p>(policy: &Policy, packet: &'p [u8], out: &mut Packet) -> Result<Code, Refusal<'p>> {
+//!     let exchange = Exchange::begin(policy, Accepts::Password, packet)?;
+//!     let known = knows(exchange.request().account()).await;
+//!     let found = if known { Lookup::Known("alice") } else { Lookup::Unknown { scope: None, decoy: None } };
+//!     let granted = match exchange.looked_up(Ok(found))? {
+//!         AfterLookup::Granted(granted) => granted,
+//!         AfterLookup::Authenticate(claim) => {
+//!             let right = claim.request().password().is_some_and(|password| password.equals(b"secret"));
+//!             claim.judged(Ok(Verdict::from_match(right)))?
+//!         }
+//!     };
+//!     Ok(granted.results(out, |name, facts| {
+//!         let username = name.as_bytes();
+//!         facts.standard(&StandardFacts { username, directory: b"/home/alice", ..Default::default() });
+//!         Ok(())
+//!     }))
+//! }
+//!
+//! # fn run<T>(future: impl Future<Output = T>) -> T {
+//! #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+//! #     match std::pin::pin!(future).poll(&mut context) {
+//! #         std::task::Poll::Ready(result) => result,
+//! #         std::task::Poll::Pending => panic!("nothing here waits"),
+//! #     }
+//! # }
+//! let (mut out, packet) = (Packet::new(), b"\x02\x01T\x01\x05alice\x03\x06secret\x00");
+//! assert_eq!(run(answer(&Policy::Authenticate, packet, &mut out)).unwrap(), Code::SUCCESS);
+//! let refusal = run(answer(&Policy::Authenticate, b"\x01alice\0\0wrong\0\0", &mut out)).unwrap_err();
+//! assert_eq!((refusal.write(&mut out), &out[..]), (Code::REJECTED, &b"\x64\0"[..]));
+//! ```
+//!
 //! # Asking
 //!
 //! 1. Parse a [`ModuleList`](client::ModuleList); split the [`Account`](account::Account).
@@ -57,6 +108,28 @@
 //! 3. Ask the modules in turn until [`ends_chain`](client::ends_chain); check each response with
 //!    [`ClientRequest::check`](client::ClientRequest::check). Over UDP, a [`UdpExchange`](client::UdpExchange) says
 //!    when to send and how long to wait.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use cvm_core::account::Account;
+//! use cvm_core::client::{ClientRequest, Credentials, ModuleList, ends_chain};
+//! use cvm_core::wire::ReplyError;
+//! use cvm_core::{FactType, SecretRef};
+//!
+//! let modules = ModuleList::parse(b"cvm-local:/run/cvm,cvm-udp:cvm.example:791").unwrap();
+//! let account = Account::split(b"alice@example.com", b"", b"@");
+//! let tag: &[u8] = if modules.needs_tag() { b"8 random" } else { b"" };
+//! let credentials = Credentials::of_password(account, SecretRef::new(b"secret"));
+//! let request = ClientRequest::v2(&credentials, tag).unwrap();
+//! assert!(request.bytes().starts_with(b"\x02\x088 random\x01\x05alice\x02\x0bexample.com"));
+//!
+//! // What came back from the first of them; an answer with another tag is somebody else's.
+//! let reply = request.check(&Bytes::from_static(b"\0\x088 random\x01\x01a\x02\x011\x03\x011\x05\x01/\0")).unwrap();
+//! assert!(ends_chain(&reply) && reply.facts.get(FactType::USERNAME) == Some(b"a"));
+//! assert_eq!(request.check(&Bytes::from_static(b"\0\x01x\0")), Err(ReplyError::OtherTag));
+//! ```
+//!
+//! `cvm-io-blocking` and `cvm-io-smol` have clients that do all this.
 //!
 //! Mail protocols learn what to ask from their clients by SASL: [`sasl`] has the sessions.
 

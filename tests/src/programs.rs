@@ -33,6 +33,18 @@ impl Make {
     }
 }
 
+/// Finds an example of how to embed the core or a client.
+///
+/// # Panics
+///
+/// If it is not there, saying how to get it.
+#[must_use]
+pub fn example(name: &str) -> String {
+    let path = built_here().join("examples").join(name);
+    assert!(path.is_file(), "{} is missing: build it with `cargo build --workspace --examples`", path.display());
+    path.into_os_string().into_string().expect("the path of the examples is UTF-8")
+}
+
 impl fmt::Display for Make {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -42,11 +54,12 @@ impl fmt::Display for Make {
     }
 }
 
-/// The folder that cargo builds programs into: the test executable is in `deps` below it.
 fn built_programs() -> PathBuf {
-    if let Some(folder) = std::env::var_os("CVM_TEST_BIN") {
-        return folder.into();
-    }
+    std::env::var_os("CVM_TEST_BIN").map_or_else(built_here, PathBuf::from)
+}
+
+/// The folder that cargo builds programs into: the test executable is in `deps` below it.
+fn built_here() -> PathBuf {
     let this = std::env::current_exe().expect("the path of this executable is known");
     this.ancestors().nth(2).expect("cargo puts tests two folders below `target`").to_owned()
 }

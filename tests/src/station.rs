@@ -119,6 +119,17 @@ impl Station {
         &self.servers[0]
     }
 
+    /// Returns the server that answers over a socket of this kind.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[must_use]
+    pub fn server_of(&self, mode: Mode) -> &Server {
+        let server = if mode == Mode::Udp { self.servers.last() } else { self.servers.first() };
+        server.expect("a station has servers")
+    }
+
     /// Returns the server, to stop it.
     pub fn server_mut(&mut self) -> &mut Server {
         &mut self.servers[0]

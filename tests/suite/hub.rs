@@ -34,14 +34,16 @@ fn assert_serves(station: &Station) {
 }
 
 #[test]
-fn both_drivers_serve_whether_named_by_argument_or_setting() {
+fn all_drivers_serve_whether_named_by_argument_or_setting() {
     let folder = Folder::new();
     let passwd = folder.write("passwd", TABLE);
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--runtime", "mio"], "blocking"),
         (&["--runtime=blocking"], "mio"),
         (&["--runtime", "blocking"], ""),
+        (&["--runtime", "smol"], "mio"),
         (&[], "mio"),
+        (&[], "smol"),
         (&[], "blocking"),
     ];
     for (arguments, setting) in cases {
@@ -54,7 +56,7 @@ fn both_drivers_serve_whether_named_by_argument_or_setting() {
         assert_eq!(server.requests(), ["+ alice"]);
     }
     let unknown = run(&mut command(&Make::Ours.program("cvm-pwfile"), &["--runtime", "tokio", &passwd], &[]), b"");
-    unknown.assert_complaint(1, &["usage:", "--runtime mio|blocking"]);
+    unknown.assert_complaint(1, &["usage:", "--runtime mio|smol|blocking"]);
 }
 
 #[test]

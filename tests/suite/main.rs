@@ -1,6 +1,7 @@
 //! The programs of CVM from end to end, by subject.
 
 mod authuser;
+mod behaviour;
 mod benchclient;
 mod benchclient_options;
 mod chain_module;
@@ -12,6 +13,7 @@ mod commands;
 mod concurrency;
 mod crypt;
 mod cvm_pam;
+mod embedding;
 mod golden;
 mod hostile;
 mod hub;

@@ -4,6 +4,8 @@
 //! are comments, lines that are not passwd(5) are no accounts. [`PwFile`] keeps an index and looks for changes;
 //! [`PwScan`] reads the file once for each request.
 
+#[cfg(any(test, feature = "testing"))]
+mod check;
 mod entry;
 mod needle;
 mod pass;
@@ -143,6 +145,9 @@ impl Account {
         self.decoy.and_then(|line| self.table.entry(line)).map(|entry| entry.password)
     }
 }
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use check::check;
 
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,19 @@ pub fn vmailmgr(data: &[u8]) {
     crate::cdb::edit::check(rest, key, password);
 }
 
+/// A file of passwd(5) lines and a name that is sought in it: the first byte is the length of the latter, which follows.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn passwd(data: &[u8]) {
+    let Some((&length, rest)) = data.split_first() else {
+        return;
+    };
+    let (name, file) = rest.split_at(rest.len().min(length.into()));
+    crate::pwfile::check(name, file);
+}
+
 /// A stored password and one that is compared with it: the first byte is the length of the latter, which follows.
 ///
 /// What is costly is recognised, but not computed.
@@ -130,6 +143,18 @@ mod tests {
             super::authuser(&[&length, record.as_bytes(), file.as_bytes()].concat());
         }
         super::authuser(b"");
+    }
+
+    #[test]
+    fn every_account_of_a_file_is_found_by_the_body() {
+        let lines = "alice:secret:1001:0001002:Alice Rig,Room 1:/home/alice:/bin/sh\n#bob:x:1:1:::\nALICE:x:1:1:::\n";
+        for more in ["", "carol:x:1:1:::/bin:sh", "dave:x:4294967295:1:::\n", "eve::1:1:::\n:x:1:1:::\nx:1:1:::"] {
+            for name in ["alice", "Carol", "nobody", ""] {
+                let length = u8::try_from(name.len()).unwrap();
+                super::passwd(&[&[length], name.as_bytes(), lines.as_bytes(), more.as_bytes()].concat());
+            }
+        }
+        super::passwd(b"");
     }
 
     #[test]

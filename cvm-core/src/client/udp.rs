@@ -14,6 +14,9 @@ use crate::wire::{Reply, ReplyError};
 const WAITS: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(16)];
 
+/// How long all of that takes, however many addresses refuse and however late.
+const IN_ALL: Duration = Duration::from_secs(2 + 4 + 8 + 16);
+
 /// One request over UDP, as a state machine.
 ///
 /// Call [`poll`](Self::poll) until it says [`UdpStep::Wait`], wait for a datagram, a refused connection or the time,
@@ -35,6 +38,8 @@ pub struct UdpExchange<'r> {
     sends: usize,
     /// The end of the wait that goes on; `None` when the next send is due.
     deadline: Option<Instant>,
+    /// When the answer is code 4 at the latest; set by the first send.
+    end: Option<Instant>,
     done: Option<Reply>,
 }
 
@@ -54,7 +59,7 @@ impl<'r> UdpExchange<'r> {
     /// Starts with the addresses of the module, which are asked in turn.
     #[must_use]
     pub fn new(request: &'r ClientRequest, addresses: Vec<SocketAddr>) -> Self {
-        Self { request, addresses, next: 0, asked: Vec::new(), sends: 0, deadline: None, done: None }
+        Self { request, addresses, next: 0, asked: Vec::new(), sends: 0, deadline: None, end: None, done: None }
     }
 
     /// Tells what to do at this time.
@@ -99,13 +104,16 @@ impl<'r> UdpExchange<'r> {
     /// Sends to the address whose turn it is, or gives up.
     fn send(&mut self, now: Instant) -> UdpStep {
         let index = if self.next < self.addresses.len() { self.next } else { 0 };
-        let (Some(&address), Some(&wait)) = (self.addresses.get(index), WAITS.get(self.sends)) else {
+        let end = self.end.or_else(|| now.checked_add(IN_ALL));
+        self.end = end;
+        let wait = WAITS.get(self.sends).filter(|_| end.is_none_or(|end| now < end));
+        let (Some(&address), Some(&wait)) = (self.addresses.get(index), wait) else {
             self.fail(Code::IO);
             return self.poll(now);
         };
         self.next = index.saturating_add(1);
         self.sends = self.sends.saturating_add(1);
-        self.deadline = now.checked_add(wait);
+        self.deadline = now.checked_add(wait).map(|until| end.map_or(until, |end| until.min(end)));
         self.asked.retain(|&asked| asked != address);
         self.asked.push(address);
         UdpStep::Send(address)

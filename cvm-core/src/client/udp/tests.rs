@@ -336,3 +336,21 @@ fn version_1_has_no_tag_to_tell_answers_by() {
     run.receive(1, b"d\0");
     run.is_done(Code::REJECTED);
 }
+
+#[test]
+fn late_refusals_do_not_make_it_last_longer() {
+    let request = request();
+    let mut run = Run::new(&request, &[1, 2, 3]);
+    for (number, begin, end) in [(1, 0, 2), (2, 2, 6), (3, 6, 14), (1, 14, 30)] {
+        run.at(begin);
+        run.sends_to(number);
+        run.waits_until(end);
+    }
+    run.at(29);
+    run.exchange.handle_refused(address(1));
+    run.sends_to(2);
+    run.waits_until(30);
+    run.at(30);
+    run.exchange.handle_refused(address(2));
+    run.is_done(Code::IO);
+}

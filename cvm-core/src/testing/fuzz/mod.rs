@@ -15,6 +15,7 @@ pub use udp::udp;
 use super::value::{V1Request, V2Request, string};
 use crate::account::Account;
 use crate::challenge::{ChallengeResponse, Mechanism};
+use crate::checkpassword::{RECORD_MAX, Record};
 use crate::client::{Endpoint, ModuleList};
 use crate::credential::CredentialType;
 use crate::framing::{Framing, Progress};
@@ -89,6 +90,21 @@ pub fn account(data: &[u8]) {
         assert_eq!(account, Account::whole(name, &domain));
         assert_eq!(account.domain.unwrap_or_default(), domain);
     }
+}
+
+/// A record of checkpassword is read as it is written, or is too long, or lacks a NUL.
+pub fn checkpassword(data: &[u8]) {
+    let fields: Vec<&[u8]> = data.split(|&byte| byte == 0).collect();
+    let Ok(record) = Record::parse(data) else {
+        assert!(data.len() > RECORD_MAX || fields.len() < 3, "it has an account and a password");
+        return;
+    };
+    assert!(data.len() <= RECORD_MAX);
+    assert_eq!([record.account, record.password.expose(), record.timestamp.unwrap_or_default()], fields[..3]);
+    assert_ne!(record.timestamp, Some(&b""[..]));
+    let hex = fields[1].len() == 32 && fields[1].iter().all(u8::is_ascii_hexdigit);
+    let apop = record.apop().map(|(timestamp, digest)| (timestamp, digest.expose()));
+    assert_eq!(apop, (hex && !fields[2].is_empty()).then(|| (fields[2], fields[1])));
 }
 
 /// The right response to a challenge is right in each of its forms, and every other one is wrong.

@@ -45,6 +45,8 @@ struct Model {
     waited: usize,
     /// The address that is waited for and until when.
     waiting: Option<(SocketAddr, Instant)>,
+    /// Half a minute after the first send.
+    end: Option<Instant>,
     done: Option<Reply>,
 }
 
@@ -59,12 +61,13 @@ impl Model {
         }
         let after = |&&(place, _): &&(usize, SocketAddr)| self.last.is_none_or(|last| place > last);
         let turn = self.live.iter().find(after).or_else(|| self.live.first()).copied();
-        match (turn, WAITS.get(self.waited)) {
+        let end = *self.end.get_or_insert(now + Duration::from_secs(30));
+        match (turn, WAITS.get(self.waited).filter(|_| now < end)) {
             _ if self.done.is_some() => {}
             (Some((place, address)), Some(&wait)) => {
                 self.last = Some(place);
                 self.asked.push(address);
-                self.waiting = Some((address, now + Duration::from_secs(wait)));
+                self.waiting = Some((address, end.min(now + Duration::from_secs(wait))));
                 return UdpStep::Send(address);
             }
             _ => self.done = Some(Reply::failure(Code::IO)),

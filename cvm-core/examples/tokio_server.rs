@@ -1,0 +1,147 @@
+//! The core in tokio: a UNIX socket and a UDP socket, served side by side.
+//!
+//!     cargo run -p cvm-core --example tokio_server -- /tmp/cvm.socket 127.0.0.1:7911
+//!
+//! Packets are answered in the loop if that is cheap. What the module calls costly goes to tokio's threads, with a
+//! bound: whoever finds all of them busy gets code 4 at once.
+
+#![expect(clippy::disallowed_methods, reason = "an example has the input and output that the core has not")]
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cvm_core::answer::{Answer, Answerer, Outcome, Patience};
+use cvm_core::framing::{Framing, Progress};
+use cvm_core::module::{Cost, Lookup, Module, Temporary, Verdict};
+use cvm_core::wire::{FactWriter, Packet, Request, is_refusal};
+use cvm_core::{Policy, StandardFacts};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UdpSocket, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// One account, whose password is costly to check.
+struct OneAccount;
+
+impl Module for OneAccount {
+    type Account = ();
+
+    fn lookup(&self, request: &Request<'_>) -> Result<Lookup<()>, Temporary> {
+        Ok(match request.account() {
+            Some(b"alice") => Lookup::Known(()),
+            // The decoy makes an unknown account take as long as a known one.
+            _ => Lookup::Unknown { scope: None, decoy: Some(()) },
+        })
+    }
+
+    fn authenticate(&self, (): &(), request: &Request<'_>) -> Result<Verdict, Temporary> {
+        std::thread::sleep(Duration::from_millis(10)); // In place of a slow hash.
+        Ok(Verdict::from_match(request.password().is_some_and(|password| password.equals(b"secret"))))
+    }
+
+    fn results(&self, (): &(), facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
+        let (userid, groupid) = (1000, 1000);
+        facts.standard(&StandardFacts {
+            username: b"alice",
+            userid,
+            groupid,
+            directory: b"/home/alice",
+            ..Default::default()
+        });
+        Ok(())
+    }
+
+    fn authenticate_cost(&self, (): &()) -> Cost {
+        Cost::Cpu
+    }
+}
+
+/// What answers, and how many threads may hash at a time.
+struct Server {
+    answer: Arc<dyn Answer>,
+    hashing: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Answers one packet.
+    async fn answer(&self, packet: &[u8]) -> Packet {
+        let mut out = Packet::new();
+        self.answer.refresh();
+        if let Outcome::Deferred(_) = self.answer.answer(packet, &mut out, Patience::Immediate) {
+            out = self.answer_in_a_thread(packet).await;
+        }
+        self.answer.end_round();
+        out
+    }
+
+    async fn answer_in_a_thread(&self, packet: &[u8]) -> Packet {
+        let mut refused = Packet::new();
+        let Ok(place) = Arc::clone(&self.hashing).try_acquire_owned() else {
+            self.answer.refuse(packet, &mut refused, Temporary::IO);
+            return refused;
+        };
+        let (answer, copy) = (Arc::clone(&self.answer), packet.to_vec());
+        let answered = spawn_blocking(move || {
+            let _place = place;
+            let mut out = Packet::new();
+            let _ = answer.answer(&copy, &mut out, Patience::Blocking);
+            out
+        });
+        // A thread that panicked has answered nothing: code 1.
+        answered.await.unwrap_or_else(|_| {
+            self.answer.refuse(packet, &mut refused, Temporary::GENERAL);
+            refused
+        })
+    }
+}
+
+/// One request per connection: read to the end, answer, close.
+async fn serve_connection(server: Arc<Server>, mut stream: UnixStream) -> io::Result<()> {
+    let mut framing = Framing::new(None);
+    while framing.progress() != Progress::Complete {
+        let count = match framing.progress() {
+            // A packet of the greatest length ends here, unless one byte more is there already.
+            Progress::OneMoreIfThere => stream.try_read(framing.space()).unwrap_or(0),
+            _ => stream.read(framing.space()).await?,
+        };
+        let _ = framing.handle_input(count);
+    }
+    stream.write_all(&server.answer(framing.packet()).await).await
+}
+
+async fn serve_local(server: Arc<Server>, listener: UnixListener) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        // A silent client is given up after a second.
+        tokio::spawn(timeout(Duration::from_secs(1), serve_connection(Arc::clone(&server), stream)));
+    }
+}
+
+async fn serve_udp(server: Arc<Server>, socket: UdpSocket) -> io::Result<()> {
+    let socket = Arc::new(socket);
+    // One byte more than a packet has, to tell one that is too long.
+    let mut datagram = [0; 513];
+    loop {
+        let (length, from) = socket.recv_from(&mut datagram).await?;
+        let packet = datagram[..length].to_vec();
+        // Not answered, so that no two servers answer each other for ever.
+        if is_refusal(&packet) {
+            continue;
+        }
+        let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
+        tokio::spawn(async move { socket.send_to(&server.answer(&packet).await, from).await });
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let [path, address] = std::env::args().skip(1).collect::<Vec<_>>().try_into().expect("usage: PATH ADDRESS:PORT");
+    let (listener, socket) = (UnixListener::bind(path)?, UdpSocket::bind(address).await?);
+    let answer = Arc::new(Answerer::new(OneAccount, Policy::Authenticate, ()));
+    let server = Arc::new(Server { answer, hashing: Arc::new(Semaphore::new(2)) });
+    println!("Starting.");
+    tokio::try_join!(serve_local(Arc::clone(&server), listener), serve_udp(server, socket))?;
+    Ok(())
+}

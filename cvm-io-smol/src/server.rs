@@ -1,0 +1,273 @@
+//! The server: a task for each socket, and one for each request that takes its time.
+
+use std::io::{self, ErrorKind};
+use std::net::UdpSocket;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
+
+use cvm_core::answer::Answer;
+use cvm_core::wire::{Packet, is_refusal};
+use smol::channel::{Receiver, Sender, bounded};
+use smol::lock::{Semaphore, SemaphoreGuardArc};
+use smol::{Async, Executor, Timer, future};
+use zeroize::Zeroizing;
+
+use crate::bound::Bound;
+use crate::datagrams::{Datagram, Datagrams, WayBack};
+use crate::work::Work;
+use crate::{local, within};
+
+/// The datagrams that one round takes at most, so that others get their turn.
+const BATCH: usize = 64;
+
+/// How long to wait before trying again when a socket fails, mostly for lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a server that ends goes on receiving at most, if more arrives all the time.
+const LAST_RECEIVING: Duration = Duration::from_millis(500);
+
+/// The sockets to serve, bound and set up by the caller; they are made non-blocking.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// UNIX stream sockets that listen.
+    pub locals: Vec<UnixListener>,
+    /// UDP sockets, of either address family.
+    pub udps: Vec<UdpSocket>,
+}
+
+/// Descriptors that become readable when something is to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Signals<'a> {
+    /// Time to stop; stays readable.
+    pub stop: BorrowedFd<'a>,
+    /// Time to read files again; what is in it is read and thrown away. Its other end must stay open.
+    pub reload: BorrowedFd<'a>,
+}
+
+/// What a server allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How long a connection may take for its whole input, and again for its whole output.
+    pub io_timeout: Duration,
+    /// The most requests that hash at a time; at least one.
+    pub cpu_workers: usize,
+    /// The most requests that wait for something else at a time; at least one.
+    pub wait_workers: usize,
+    /// The most requests that wait to be one of these, for each kind; more are answered with code 4 at once.
+    pub queue: usize,
+    /// The most connections for each socket; beyond them connections wait in the listen queue.
+    pub max_connections: usize,
+}
+
+impl Default for Options {
+    /// One second, a hash for each core, 16 that wait, queues of 1024, and 4096 connections.
+    fn default() -> Self {
+        Self {
+            io_timeout: Duration::from_millis(1000),
+            cpu_workers: thread::available_parallelism().map_or(1, usize::from),
+            wait_workers: 16,
+            queue: 1024,
+            max_connections: 4096,
+        }
+    }
+}
+
+/// Serves the sockets until `signals.stop` becomes readable, then finishes what is in hand.
+///
+/// What is in hand gets twice the I/O time-out, once for input and once for output; what still waits for a thread
+/// after the first one is refused with code 4, and a step that takes longer is left behind.
+///
+/// # Errors
+///
+/// What setting up the sockets fails with.
+pub async fn serve(
+    sockets: Sockets,
+    answer: &Arc<dyn Answer>,
+    options: Options,
+    signals: Signals<'_>,
+) -> io::Result<()> {
+    // The only strong reference: whoever drops this future drops all tasks with it.
+    let executor = Arc::new(Executor::new());
+    let (stopping, stopped) = bounded(1);
+    let (in_hand, all_done) = bounded(1);
+    let bound = |places| Bound::new(places, options.queue);
+    let (cpu, wait) = (bound(options.cpu_workers), bound(options.wait_workers));
+    let work = Arc::new(Work { answer: Arc::clone(answer), cpu, wait });
+    let server =
+        Server { work: Arc::clone(&work), options, executor: Arc::downgrade(&executor), stopped, _in_hand: in_hand };
+    let mut receiving = Vec::new();
+    for listener in sockets.locals {
+        receiving.push(executor.spawn(server.clone().accept(Async::new(listener)?)));
+    }
+    for socket in sockets.udps {
+        receiving.push(executor.spawn(server.clone().receive(Arc::new(Datagrams::new(socket)?))));
+    }
+    drop(server);
+    let main = async {
+        wait_for_stop(signals, &work).await?;
+        drop(stopping);
+        within(LAST_RECEIVING.min(options.io_timeout), join(&mut receiving)).await;
+        // Closes the sockets.
+        drop(receiving);
+        finish(&all_done, &work, options.io_timeout).await;
+        Ok(())
+    };
+    executor.run(main).await
+}
+
+async fn join(tasks: &mut [smol::Task<()>]) {
+    for task in tasks {
+        task.await;
+    }
+}
+
+/// Waits until it is time to stop, and reads files again in the meantime.
+async fn wait_for_stop(signals: Signals<'_>, work: &Work) -> io::Result<()> {
+    // The descriptors are others' too, so their flags stay as they are.
+    let listen =
+        |fd: BorrowedFd<'_>| -> io::Result<Async<OwnedFd>> { Async::new_nonblocking(fd.try_clone_to_owned()?) };
+    let (stop, reload) = (listen(signals.stop)?, listen(signals.reload)?);
+    let reload = async {
+        loop {
+            reload.readable().await?;
+            // What is left in it only makes for one reload more.
+            if rustix::io::read(reload.get_ref(), &mut [0_u8; 512])? == 0 {
+                return future::pending().await;
+            }
+            work.reload().await;
+        }
+    };
+    future::or(stop.readable(), reload).await
+}
+
+/// Waits until everybody who is in hand is done, but not for ever.
+async fn finish(all_done: &Receiver<()>, work: &Work, io_timeout: Duration) {
+    if within(io_timeout, all_done.recv()).await.is_none() {
+        work.close();
+        within(io_timeout, all_done.recv()).await;
+    }
+}
+
+/// What all tasks share.
+#[derive(Clone)]
+struct Server {
+    work: Arc<Work>,
+    options: Options,
+    executor: Weak<Executor<'static>>,
+    /// Closed when it is time to stop.
+    stopped: Receiver<()>,
+    /// Closed when all tasks are done.
+    _in_hand: Sender<()>,
+}
+
+impl Server {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(executor) = self.executor.upgrade() {
+            executor.spawn(task).detach();
+        }
+    }
+
+    /// Waits for a socket; `false` if it is time to stop instead.
+    async fn ready(&self, readable: impl Future<Output = io::Result<()>>) -> bool {
+        let stopped = async {
+            let _ = self.stopped.recv().await;
+            false
+        };
+        let readable = async {
+            if readable.await.is_err() {
+                Timer::after(PAUSE).await;
+            }
+            true
+        };
+        future::or(stopped, readable).await
+    }
+
+    /// Accepts connections until it is time to stop, and then those that have come.
+    async fn accept(self, listener: Async<UnixListener>) {
+        let places = Arc::new(Semaphore::new(self.options.max_connections.max(1)));
+        loop {
+            let place = places.acquire_arc().await;
+            let Some(stream) = self.next(&listener).await else { return };
+            self.spawn(self.clone().connection(stream, place));
+        }
+    }
+
+    async fn next(&self, listener: &Async<UnixListener>) -> Option<UnixStream> {
+        let mut stopping = false;
+        loop {
+            match listener.get_ref().accept() {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if stopping {
+                        return None;
+                    }
+                    // Who has come before the end is let in.
+                    stopping = !self.ready(listener.readable()).await;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => drop(Timer::after(PAUSE).await),
+            }
+        }
+    }
+
+    async fn connection(self, stream: UnixStream, _place: SemaphoreGuardArc) {
+        local::serve(stream, &self.work, self.options.io_timeout).await;
+    }
+
+    /// Answers datagrams until it is time to stop, and then those that have come.
+    async fn receive(self, socket: Arc<Datagrams>) {
+        let mut datagram = Box::new(Datagram::new());
+        let mut answers = Vec::new();
+        loop {
+            let go_on = self.ready(socket.readable()).await;
+            let count = self.round(&socket, &mut datagram, &mut answers);
+            for (packet, way_back) in answers.drain(..) {
+                socket.send(&packet, &way_back).await;
+            }
+            match count {
+                _ if !go_on && count < BATCH => return,
+                // It failed, or woke us for nothing.
+                0 => drop(Timer::after(PAUSE).await),
+                _ => future::yield_now().await,
+            }
+        }
+    }
+
+    /// Takes and answers what has come; what takes time becomes a task. Returns how many there were.
+    fn round(&self, socket: &Arc<Datagrams>, datagram: &mut Datagram, answers: &mut Vec<(Packet, WayBack)>) -> usize {
+        for count in 0..BATCH {
+            if let Err(error) = socket.receive(datagram)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                if count > 0 {
+                    self.work.answer.end_round();
+                }
+                return count;
+            }
+            if count == 0 {
+                self.work.refresh();
+            }
+            self.datagram(socket, datagram, answers);
+        }
+        self.work.answer.end_round();
+        BATCH
+    }
+
+    fn datagram(&self, socket: &Arc<Datagrams>, datagram: &Datagram, answers: &mut Vec<(Packet, WayBack)>) {
+        let Some(way_back) = datagram.way_back().filter(|_| !is_refusal(datagram.packet())) else { return };
+        let mut out = Packet::new();
+        let Err(cost) = self.work.try_now(datagram.packet(), &mut out) else {
+            answers.push((out, way_back));
+            return;
+        };
+        let (server, socket) = (self.clone(), Arc::clone(socket));
+        let packet = Zeroizing::new(datagram.packet().to_vec());
+        self.spawn(async move {
+            let answer = server.work.answer(cost, &packet).await;
+            socket.send(&answer, &way_back).await;
+        });
+    }
+}
