@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use cvm_core::answer::Answer;
+use cvm_core::module::Cost;
 use cvm_core::wire::{Packet, is_refusal};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::lock::{Semaphore, SemaphoreGuardArc};
@@ -27,7 +28,7 @@ const BATCH: usize = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How long a server that ends goes on receiving at most, if more arrives all the time.
-const LAST_RECEIVING: Duration = Duration::from_millis(500);
+const LAST_RECEIVING: Duration = Duration::from_millis(100);
 
 /// The sockets to serve, bound and set up by the caller; they are made non-blocking.
 #[derive(Debug, Default)]
@@ -263,11 +264,13 @@ impl Server {
             answers.push((out, way_back));
             return;
         };
-        let (server, socket) = (self.clone(), Arc::clone(socket));
         let packet = Zeroizing::new(datagram.packet().to_vec());
-        self.spawn(async move {
-            let answer = server.work.answer(cost, &packet).await;
-            socket.send(&answer, &way_back).await;
-        });
+        self.spawn(self.clone().deferred(cost, packet, Arc::clone(socket), way_back));
+    }
+
+    /// Takes all of the server along, so that the end waits for it.
+    async fn deferred(self, cost: Cost, packet: Zeroizing<Vec<u8>>, socket: Arc<Datagrams>, way_back: WayBack) {
+        let answer = self.work.answer(cost, &packet).await;
+        socket.send(&answer, &way_back).await;
     }
 }
