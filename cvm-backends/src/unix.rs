@@ -149,12 +149,6 @@ impl SystemUser {
         Ok(find_user(name)?.map(Self))
     }
 
-    /// Returns the name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.0.name
-    }
-
     /// Writes the facts that [`Unix`] tells.
     ///
     /// # Errors

@@ -187,8 +187,14 @@ fn the_secret_of_look_ups_comes_from_a_file_and_is_sent_for_no_login() {
 #[test]
 fn arguments_that_are_wrong_are_a_failure_of_the_service() {
     let station = pwfile(&[("CVM_LOOKUP_SECRET", "")]);
-    for arguments in ["", "cvm=", "cvm=cvm-command:/bin/true", "cvm=cvm-local:/x nullok", "cvm=cvm-local:/x timeout=0"]
-    {
+    for arguments in [
+        "",
+        "cvm=",
+        "cvm=cvm-local:x",
+        "cvm=cvm-command:/bin/true",
+        "cvm=cvm-local:/x nullok",
+        "cvm=cvm-local:/x timeout=0",
+    ] {
         let stack = Stack::of_module("required", arguments);
         assert_eq!(stack.status("alice", &["secret"], "authenticate"), 3, "{arguments}");
         assert_eq!(stack.status("alice", &[], "acct_mgmt"), 3, "{arguments}");

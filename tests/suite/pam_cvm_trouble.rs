@@ -104,6 +104,19 @@ fn the_log_has_reasons_and_hosts_but_neither_passwords_nor_unknown_names() {
     assert!(!outage.contains("secret"), "{outage}");
 }
 
+/// Nor may he by the name of his host, which makes no account an unknown one.
+#[test]
+fn a_host_that_is_too_long_to_tell_is_never_ignored() {
+    let station = Station::start(Make::Ours, TABLE, &[("CVM_LOOKUP_SECRET", "")]);
+    let module = station.module(Mode::Local);
+    let lenient = format!("cvm={module} rhost=131 ignore_unknown_user ignore_authinfo_unavail");
+    let stack = Stack::new(&[&format!("account required CVM {lenient}"), "account required pam_permit.so"]);
+    for (length, status) in [(255, 0), (256, 6)] {
+        let host = format!("rhost={}", "x".repeat(length));
+        assert_eq!(stack.call("alice", &[], &[&host, "acct_mgmt"]), [format!("acct_mgmt {status}")], "{length}");
+    }
+}
+
 /// The bytes that a server is sent, which are answered with a no.
 #[test]
 fn service_and_host_are_told_to_whoever_wants_them() {

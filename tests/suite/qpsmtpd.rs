@@ -246,6 +246,8 @@ fn recipients_are_checked_by_a_module_in_lookup_mode() {
 
 #[test]
 fn mistakes_in_its_line_are_told_and_nothing_is_served() {
+    let secrets = Folder::new();
+    let long = format!("auth_cvm lookup cvm-local:/a secret_file {}", secrets.write("long", "x".repeat(256)));
     for (line, told) in [
         ("auth_cvm", "modules or lookup is missing, expected cvm-local:PATH"),
         ("auth_cvm modules cvm-unix", "modules cvm-unix: expected cvm-local:PATH"),
@@ -256,6 +258,7 @@ fn mistakes_in_its_line_are_told_and_nothing_is_served() {
         ("auth_cvm modules cvm-local:/a random_bytes 256", "random_bytes 256: expected a number"),
         ("auth_cvm modules cvm-local:/a unscoped no", "unscoped no: expected deny or declined"),
         ("auth_cvm lookup cvm-local:/a secret_file /none", "secret_file /none: "),
+        (&long, "the secret of lookup mode: expected up to 255 bytes"),
         ("auth_cvm modules cvm-local:/a message", "message: expected a text"),
         ("auth_cvm socket /a", "socket: expected one of domain, lookup"),
     ] {

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use std::slice;
 
 use pam_cvm::libpam::RawHandle;
@@ -60,8 +61,8 @@ unsafe extern "C" {
 #[derive(Debug)]
 pub struct Transaction<'a> {
     handle: NonNull<RawHandle>,
-    /// Where the conversation finds it; the handle keeps a pointer to it.
-    talk: Box<Talk>,
+    /// Where the conversation finds it; the handle keeps a pointer to it, which a box would not allow beside itself.
+    talk: Rc<Talk>,
     status: c_int,
     /// The password is borrowed.
     _password: PhantomData<&'a CStr>,
@@ -82,8 +83,8 @@ impl<'a> Transaction<'a> {
     ///
     /// What PAM says.
     pub fn start(service: &CStr, user: &CStr, password: &'a CStr) -> Result<Self, Status> {
-        let mut talk = Box::new(Talk { password: password.as_ptr(), answers: Cell::new(false) });
-        let conversation = RawConversation { converse, data: (&raw mut *talk).cast() };
+        let talk = Rc::new(Talk { password: password.as_ptr(), answers: Cell::new(false) });
+        let conversation = RawConversation { converse, data: Rc::as_ptr(&talk).cast_mut().cast() };
         let mut handle = ptr::null_mut();
         // SAFETY: both strings end with NUL; PAM copies them and the conversation, whose data lives as long as the
         // handle does, in the transaction.

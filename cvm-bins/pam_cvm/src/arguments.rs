@@ -60,7 +60,7 @@ pub struct ArgumentError {
     expected: &'static str,
 }
 
-const MODULES: &str = "modules, separated by commas: cvm-local:PATH or cvm-udp:HOST:PORT";
+const MODULES: &str = "modules, separated by commas: cvm-local:PATH, an absolute path, or cvm-udp:HOST:PORT";
 const CREDENTIAL: &str = "the number of a credential for local use, 128 to 255";
 const KNOWN: &str = "cvm=, domain=, split=, prompt=, timeout=, minimum_uid=, service=, rhost=, secret_file=, \
                      use_first_pass, try_first_pass, ignore_unknown_user, ignore_authinfo_unavail, set_env or debug";
@@ -140,9 +140,14 @@ impl Arguments {
 }
 
 /// Reads a list of servers. A program would run with the rights, the environment and the descriptors of the
-/// application, which may be setuid.
+/// application, which may be setuid, and a path that begins nowhere would lead to whatever socket its caller has put
+/// into the folder that he called it in.
 fn served(list: &[u8]) -> Option<ModuleList> {
-    let is_served = |endpoint: &Endpoint| !matches!(endpoint, Endpoint::Command(_));
+    let is_served = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Local(path) => path.starts_with(b"/"),
+        Endpoint::Udp { .. } => true,
+        Endpoint::Command(_) => false,
+    };
     ModuleList::parse(list).ok().filter(|list| list.endpoints().iter().all(is_served))
 }
 
@@ -194,6 +199,8 @@ mod tests {
             "cvm=cvm-unix",
             "cvm=cvm-local:/a,cvm-command:/bin/cvm-unix",
             "cvm=cvm-foo:/x",
+            "cvm=cvm-local:socket",
+            "cvm=cvm-udp:h:1,cvm-local:./socket",
             "timeout=0",
             "timeout=1s",
             "timeout=4294967296",

@@ -35,7 +35,8 @@ pub fn manage_account(call: &Call<'_>) -> Status {
             return Ok(Status::USER_UNKNOWN);
         }
         let reply = question::look_up(&inquiry.call.handle, inquiry.arguments, account);
-        Ok(inquiry.conclude(user, reply, Status::of_lookup, Status::USER_UNKNOWN))
+        // What is too long may be the host; so this is no unknown user, which a line can ignore.
+        Ok(inquiry.conclude(user, reply, Status::of_lookup, Status::PERM_DENIED))
     })
 }
 

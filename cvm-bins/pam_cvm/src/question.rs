@@ -18,8 +18,8 @@ const TAG_LENGTH: usize = 8;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
-    /// What the user gave cannot be a name or a password of any module: it is too long.
-    #[error("the name or the password is longer than 255 bytes, or all is longer than a packet")]
+    /// What the user gave cannot be sent to any module: it is too long.
+    #[error("the name, the password or the host is longer than 255 bytes, or all is longer than a packet")]
     TooLong,
     /// The module cannot be asked.
     #[error("{0}")]

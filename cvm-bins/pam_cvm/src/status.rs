@@ -23,8 +23,6 @@ impl Status {
     pub const PERM_DENIED: Self = Self(6);
     /// The password is wrong.
     pub const AUTH_ERR: Self = Self(7);
-    /// The application lacks the rights to find out.
-    pub const CRED_INSUFFICIENT: Self = Self(8);
     /// Whoever knows cannot be asked.
     pub const AUTHINFO_UNAVAIL: Self = Self(9);
     /// There is no such user.
