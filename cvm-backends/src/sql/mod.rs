@@ -147,6 +147,8 @@ impl<D: Database> Module for Sql<D> {
     fn results(&self, account: &Account, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
         facts.standard(&account.row.facts()?);
         match &self.post {
+            // Facts that make no response are no success.
+            Some(_) if !facts.is_complete() => Ok(()),
             Some(post) => self.pool.execute(post, &post.values(&account.name, &account.domain)),
             None => Ok(()),
         }

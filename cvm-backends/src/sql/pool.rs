@@ -136,7 +136,7 @@ impl<D: Database> Pool<D> {
         self.on_new(select)
     }
 
-    /// Has a statement executed once: on a connection that was there only if it is sure to be alive.
+    /// Has a statement executed once: if the connection is lost meanwhile, nobody knows whether it was.
     pub(super) fn execute(&self, statement: &Statement, values: &[&[u8]]) -> Result<(), Temporary> {
         let execute =
             |connection: &mut D::Connection| self.database.execute(connection, statement.text(), values, self.timeout);

@@ -15,7 +15,7 @@ pub enum Dialect {
     Sqlite,
     /// PostgreSQL, with `$1`.
     Postgres,
-    /// MySQL and MariaDB, with `?`.
+    /// MySQL and MariaDB, with `CONCAT(?)`, which is text whatever it is compared with.
     Mysql,
 }
 

@@ -166,6 +166,7 @@ fn trouble(error: &Error) -> Trouble {
             (_, 1317 | 1969 | 3024) => Trouble::Late,
             // What the server says of values may hold them.
             (Some("22" | "23" | "45"), code) => Trouble::Refused(format!("the database refuses a value, error {code}")),
+            (_, code @ (1265 | 1292 | 1366)) => Trouble::Refused(format!("the database refuses a value, error {code}")),
             (Some("42"), code) => Trouble::Refused(format!("{} (error {code})", error.message)),
             (_, code) => Trouble::Lost(format!("{} (error {code})", error.message)),
         },

@@ -35,14 +35,17 @@ impl Names {
             query: statement(self.query, &query, dialect)?,
             post: post.map(|post| statement(self.post, &post, dialect)).transpose()?,
             comparison,
-            timeout: environment::parsed(self.timeout, "milliseconds from 1 to 4294967295", timeout)?
+            timeout: environment::parsed(self.timeout, "milliseconds from 1 to 2147483647", timeout)?
                 .unwrap_or(DEFAULT_TIMEOUT),
         })
     }
 }
 
+/// SQLite takes no longer ones.
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(0x7fff_ffff);
+
 fn timeout(value: &[u8]) -> Option<Duration> {
-    environment::milliseconds(value).filter(|timeout| !timeout.is_zero())
+    environment::milliseconds(value).filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT)
 }
 
 fn statement(name: &'static str, template: &[u8], dialect: Dialect) -> Result<Statement, SettingError> {

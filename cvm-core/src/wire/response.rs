@@ -52,6 +52,13 @@ impl FactWriter<'_> {
         self.string(kind, decimal(value, &mut digits));
     }
 
+    /// Tells whether what was written makes a response: for a module that does something once that is certain.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let complete = FactType::REQUIRED.iter().all(|&kind| self.written & bit(kind) != 0);
+        self.fits && complete && self.out.len() < PACKET_MAX
+    }
+
     fn optional(&mut self, kind: FactType, value: Option<&[u8]>) {
         if let Some(value) = value {
             self.string(kind, value);
@@ -76,8 +83,7 @@ impl FactWriter<'_> {
     }
 
     fn finish(self) -> bool {
-        let complete = FactType::REQUIRED.iter().all(|&kind| self.written & bit(kind) != 0);
-        self.fits && complete && self.out.extend(&[0]).is_ok()
+        self.is_complete() && self.out.extend(&[0]).is_ok()
     }
 }
 

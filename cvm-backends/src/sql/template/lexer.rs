@@ -79,7 +79,9 @@ impl<'t> Lexer<'t> {
         self.text += &match self.dialect {
             Dialect::Sqlite => format!("?{number}"),
             Dialect::Postgres => format!("${number}"),
-            Dialect::Mysql => "?".to_owned(),
+            // As the result of a function it is text: compared with an indexed number, a bare one is turned into a number,
+            // and the comparison that would tell of it is left out.
+            Dialect::Mysql => "CONCAT(?)".to_owned(),
         };
         if matches!(self.token(1), Some(Part::Char(letter)) if is_of_word(letter)) {
             self.text.push(' ');

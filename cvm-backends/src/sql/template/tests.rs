@@ -24,14 +24,14 @@ fn names_become_parameters_of_the_dialect() {
     };
     assert_eq!(read(template, Sqlite), Ok((text(["?1", "?2", "?3"]), names.clone())));
     assert_eq!(read(template, Postgres), Ok((text(["$1", "$2", "$3"]), names.clone())));
-    assert_eq!(read(template, Mysql), Ok((text(["?"; 3]), names)));
+    assert_eq!(read(template, Mysql), Ok((text(["CONCAT(?)"; 3]), names)));
 }
 
 #[test]
 fn a_parameter_does_not_grow_together_with_its_neighbours() {
     assert_eq!(read("select x${account}5", Postgres).unwrap().0, "select x $1 5");
     assert_eq!(read("select x$account$domain", Postgres).unwrap().0, "select x $1 $2");
-    assert_eq!(read("select 5--$account", Mysql).unwrap().0, "select 5--?");
+    assert_eq!(read("select 5--$account", Mysql).unwrap().0, "select 5--CONCAT(?)");
     assert_eq!(read("select ${any name but a brace}", Mysql).unwrap().1, ["any name but a brace"]);
 }
 

@@ -5,8 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
 /// The options of some groups, `-` in their names; of each the last one counts.
-pub(super) type Options = HashMap<String, String>;
+pub(super) type Options = HashMap<String, Zeroizing<String>>;
 
 /// How deep files may include others.
 const DEPTH: usize = 10;
@@ -37,7 +39,7 @@ impl Reader<'_> {
         if depth > DEPTH {
             return Err(io::Error::other("files include each other"));
         }
-        let text = fs::read_to_string(path)?;
+        let text = Zeroizing::new(fs::read_to_string(path)?);
         self.is_wanted = false;
         for line in text.lines().map(str::trim) {
             self.line(line, depth)?;
@@ -57,7 +59,7 @@ impl Reader<'_> {
             self.is_wanted = self.groups.contains(&group);
         } else if self.is_wanted && !line.is_empty() && !line.starts_with(['#', ';', '!']) {
             let (name, value) = line.split_once('=').unwrap_or((line, ""));
-            self.options.insert(name.trim().replace('_', "-"), unquoted(value.trim()));
+            self.options.insert(name.trim().replace('_', "-"), unquoted(value.trim()).into());
         }
         Ok(())
     }
@@ -78,7 +80,7 @@ fn unquoted(value: &str) -> String {
         Some(quote) => value.get(1..).unwrap_or_default().split(quote).next().unwrap_or_default(),
         None => value.split(" #").next().unwrap_or_default().trim_end(),
     };
-    let mut text = String::new();
+    let mut text = String::with_capacity(inner.len());
     let mut letters = inner.chars();
     while let Some(letter) = letters.next() {
         if letter != '\\' {
@@ -114,7 +116,7 @@ mod tests {
         let mut options = Options::new();
         read(&path, &["client", "cvm"], true, &mut options).unwrap();
         let expected = [("user", "joe"), ("pass-word", "a # b"), ("ssl", ""), ("port", "3"), ("socket", "/a b")];
-        assert_eq!(options, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        assert_eq!(options, expected.map(|(name, value)| (name.to_owned(), value.to_owned().into())).into());
         assert!(read(&folder.join("no"), &[], true, &mut options).is_err());
         assert!(read(&folder.join("no"), &[], false, &mut options).is_ok());
         fs::remove_dir_all(folder).unwrap();

@@ -40,7 +40,7 @@ const DEFAULT_PORT: u16 = 3306;
 impl Parameters {
     pub(super) fn from_environment() -> Result<Self, SettingError> {
         let options = read_options()?;
-        let text = |name, option| Ok(text(name)?.or_else(|| options.get(option).cloned().filter(|it| !it.is_empty())));
+        let text = |name, option| Ok(text(name)?.or_else(|| filled(&options, option)));
         let host = text("CVM_MYSQL_HOST", "host")?.unwrap_or_else(|| "localhost".into());
         let own_name = || User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
         Ok(Self {
@@ -51,7 +51,7 @@ impl Parameters {
                 _ => Server::Tcp { port: port(text("CVM_MYSQL_PORT", "port")?)?, host },
             },
             user: text("CVM_MYSQL_USER", "user")?.or_else(own_name),
-            password: text("CVM_MYSQL_PASS", "password")?.map(Zeroizing::new),
+            password: password()?.or_else(|| options.get("password").cloned().filter(|it| !it.is_empty())),
             database: text("CVM_MYSQL_DB", "database")?
                 .ok_or(SettingError::Missing { name: "CVM_MYSQL_DB", expected: "the name of a database" })?,
             tls: tls(&options)?,
@@ -67,6 +67,7 @@ impl Parameters {
             // It would take the socket of another server on this machine.
             .prefer_socket(false)
             .tcp_connect_timeout(Some(timeout))
+            .init(vec![session(timeout)])
             .read_timeout(Some(timeout))
             .write_timeout(Some(timeout));
         let builder = match &self.server {
@@ -75,6 +76,12 @@ impl Parameters {
         };
         builder.into()
     }
+}
+
+/// Sets up a session: without transactions that last, which would show accounts as they were and lose what is written
+/// after a success. MariaDB also ends a statement that nobody waits for any more, which MySQL takes for a comment.
+fn session(timeout: Duration) -> String {
+    format!("SET SESSION autocommit=1 /*M!100101 , SESSION max_statement_time={:.3} */", timeout.as_secs_f64())
 }
 
 fn read_options() -> Result<Options, SettingError> {
@@ -98,6 +105,13 @@ fn read_options() -> Result<Options, SettingError> {
 
 fn text(name: &'static str) -> Result<Option<String>, SettingError> {
     environment::parsed(name, "UTF-8 text", |value| String::from_utf8(value.to_vec()).ok())
+}
+
+/// A mistake in it does not show it.
+fn password() -> Result<Option<Zeroizing<String>>, SettingError> {
+    let text = |value| String::from_utf8(value).map(Zeroizing::new);
+    let password = environment::filled("CVM_MYSQL_PASS").map(text).transpose();
+    password.map_err(|_| SettingError::mistake("CVM_MYSQL_PASS", "expected UTF-8 text"))
 }
 
 fn port(port: Option<String>) -> Result<u16, SettingError> {
@@ -131,7 +145,11 @@ fn tls(options: &Options) -> Result<Option<SslOpts>, SettingError> {
 }
 
 fn path(options: &Options, name: &str) -> Option<PathBuf> {
-    options.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    filled(options, name).map(PathBuf::from)
+}
+
+fn filled(options: &Options, name: &str) -> Option<String> {
+    options.get(name).filter(|value| !value.is_empty()).map(|value| value.to_string())
 }
 
 impl Mode {

@@ -101,7 +101,7 @@ impl Form {
 
 /// Reads a number of any size: a header of four numbers, and digits to the base of 10 000.
 ///
-/// One with a fraction is told apart by a dot, and is no id.
+/// One with a fraction has a dot, and is no id.
 fn numeric(raw: &[u8]) -> Option<String> {
     let mut words = raw.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]]));
     let (count, weight, sign, scale) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -113,14 +113,19 @@ fn numeric(raw: &[u8]) -> Option<String> {
         _ => return Some("NaN".to_owned()),
     };
     // No id has more.
-    let whole = usize::try_from(weight + 1).unwrap_or(0);
-    if whole > 6 {
+    if weight > 5 {
         return None;
     }
-    let padded = digits.iter().copied().chain(std::iter::repeat(0)).take(whole);
-    let number = padded.fold(0_u128, |number, digit| number * 10_000 + u128::from(digit));
-    let fraction = if scale > 0 { "." } else { "" };
-    Some(format!("{sign}{number}{fraction}"))
+    let digit = |exponent: i32| {
+        let index = usize::try_from(i32::from(weight) - exponent).ok();
+        index.and_then(|index| digits.get(index)).copied().unwrap_or(0)
+    };
+    let number = (0..=weight.into()).rev().map(digit).fold(0_u128, |number, digit| number * 10_000 + u128::from(digit));
+    let scale = usize::from(scale);
+    let mut fraction: String = (1..).take(scale.div_ceil(4)).map(|place| format!("{:04}", digit(-place))).collect();
+    fraction.truncate(scale);
+    let dot = if scale > 0 { "." } else { "" };
+    Some(format!("{sign}{number}{dot}{fraction}"))
 }
 
 #[cfg(test)]
@@ -138,7 +143,9 @@ mod tests {
         assert_eq!(numeric(&[1, 1, 0, 0, 5]).as_deref(), Some("50000"));
         assert_eq!(numeric(&[0, 0, 0, 0]).as_deref(), Some("0"));
         assert_eq!(numeric(&[1, 0, 0x4000, 0, 7]).as_deref(), Some("-7"));
-        assert_eq!(numeric(&[2, 0, 0, 1, 7, 5000]).as_deref(), Some("7."));
+        assert_eq!(numeric(&[2, 0, 0, 1, 7, 5000]).as_deref(), Some("7.5"));
+        assert_eq!(numeric(&[1, 0xffff, 0, 6, 12]).as_deref(), Some("0.001200"));
+        assert_eq!(numeric(&[1, 0x7fff, 0, 0, 1]), None);
         assert_eq!(numeric(&[0, 0, 0xc000, 0]).as_deref(), Some("NaN"));
         assert_eq!(numeric(&[1, 0]), None);
         assert_eq!(Form::Integer.text(&[0xff; 4]), Some(b"-1".to_vec()));

@@ -61,9 +61,7 @@ impl Parameters {
         let user = text("PGUSER")?
             .or_else(own_name)
             .ok_or(SettingError::Missing { name: "PGUSER", expected: "a user of the database" })?;
-        let mode =
-            environment::parsed("PGSSLMODE", "disable, prefer, require, verify-ca or verify-full", Mode::from_setting)?
-                .unwrap_or(Mode::Prefer);
+        let mode = mode()?;
         let home = environment::value("HOME").map(PathBuf::from);
         let in_home = |name: &str| home.as_ref().map(|home| home.join(name));
         let there = |path: PathBuf| path.exists().then_some(path);
@@ -179,6 +177,19 @@ impl Target {
             Self::Primary => !is_standby,
             Self::Standby => is_standby,
         }
+    }
+}
+
+/// The authorities of the system vouch for the whole world, so that they are of use only with the name of the server.
+fn mode() -> Result<Mode, SettingError> {
+    let expected = "disable, prefer, require, verify-ca or verify-full";
+    let mode = environment::parsed("PGSSLMODE", expected, Mode::from_setting)?;
+    if environment::filled("PGSSLROOTCERT").as_deref() != Some(b"system") {
+        return Ok(mode.unwrap_or(Mode::Prefer));
+    }
+    match mode.unwrap_or(Mode::VerifyFull) {
+        Mode::VerifyFull => Ok(Mode::VerifyFull),
+        _ => Err(SettingError::mistake("PGSSLMODE", "expected verify-full, as $PGSSLROOTCERT is system")),
     }
 }
 

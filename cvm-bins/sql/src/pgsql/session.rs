@@ -46,6 +46,8 @@ impl Session {
                 }
             }
         }
+        // A name that is still being resolved is not waited for.
+        runtime.shutdown_background();
         Err(trouble)
     }
 
