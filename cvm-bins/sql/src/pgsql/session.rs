@@ -21,9 +21,13 @@ pub(super) struct Session {
     client: Client,
     /// By their texts.
     prepared: Vec<(String, Statement)>,
+    tls: MakeRustlsConnect,
     /// Last, as the driver runs in it.
     runtime: Runtime,
 }
+
+/// How long asking a server to give up may take.
+const CANCEL: Duration = Duration::from_millis(250);
 
 impl Session {
     /// Connects to the first server that will do, within this time.
@@ -40,7 +44,10 @@ impl Session {
                 let connected =
                     runtime.block_on(async { timeout(per_server, connect(parameters, server, *target)).await });
                 match connected {
-                    Ok(Ok(client)) => return Ok(Self { client, prepared: Vec::new(), runtime }),
+                    Ok(Ok(client)) => {
+                        let tls = MakeRustlsConnect::new(parameters.tls.clone());
+                        return Ok(Self { client, prepared: Vec::new(), tls, runtime });
+                    }
                     Ok(Err(error)) => trouble = of_server(server, error),
                     Err(_) => trouble = of_server(server, "no answer in time".into()),
                 }
@@ -52,7 +59,7 @@ impl Session {
     }
 
     pub(super) fn select(&mut self, query: &str, values: &[&[u8]], limit: Duration) -> Result<Found, Trouble> {
-        let Self { client, prepared, runtime } = self;
+        let Self { client, prepared, runtime, .. } = self;
         let select = async {
             let statement = statement(client, prepared, query, values, true).await?;
             match find(client, &statement, values).await {
@@ -61,11 +68,11 @@ impl Session {
                 Err(error) => Err(of_statement(&error)),
             }
         };
-        runtime.block_on(async { timeout(limit, select).await }).unwrap_or(Err(Trouble::Late))
+        runtime.block_on(async { timeout(limit, select).await }).unwrap_or_else(|_| Err(self.late()))
     }
 
     pub(super) fn execute(&mut self, text: &str, values: &[&[u8]], limit: Duration) -> Result<(), Trouble> {
-        let Self { client, prepared, runtime } = self;
+        let Self { client, prepared, runtime, .. } = self;
         let execute = async {
             let statement = statement(client, prepared, text, values, false).await?;
             client
@@ -73,7 +80,15 @@ impl Session {
                 .await
                 .map_err(|error| of_statement(&error))
         };
-        runtime.block_on(async { timeout(limit, execute).await }).unwrap_or(Err(Trouble::Late)).map(drop)
+        runtime.block_on(async { timeout(limit, execute).await }).unwrap_or_else(|_| Err(self.late())).map(drop)
+    }
+
+    /// Asks the server to give up what nobody waits for any more: it would go on with it, and run out of connections.
+    fn late(&self) -> Trouble {
+        let cancel = self.client.cancel_token();
+        // Whether that succeeds does not matter: the connection is closed.
+        let _ = self.runtime.block_on(async { timeout(CANCEL, cancel.cancel_query(self.tls.clone())).await });
+        Trouble::Late
     }
 }
 
