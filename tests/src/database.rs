@@ -94,11 +94,14 @@ impl Database {
             }
             Kind::Mysql => {
                 let data = format!("--datadir={}", database.path("data"));
+                // In a shared one, a server that starts deletes the tables of others.
+                let scratch = format!("--tmpdir={}", database.path("data"));
                 database.make(
                     "mariadb-install-db",
                     &[
                         "--no-defaults",
                         &data,
+                        &scratch,
                         "--auth-root-authentication-method=normal",
                         "--skip-test-db",
                         SMALL[0],
@@ -193,6 +196,7 @@ impl Database {
             Kind::Mysql => vec![
                 "--no-defaults".into(),
                 format!("--datadir={data}"),
+                format!("--tmpdir={data}"),
                 format!("--socket={}", self.path("socket")),
                 format!("--port={port}"),
                 "--bind-address=127.0.0.1".into(),
