@@ -192,15 +192,20 @@ fn dollar(after: &str) -> Result<(Part<'_>, &str), Mistake> {
     }
     if let Some(rest) = after.strip_prefix('{') {
         return match rest.split_once('}') {
-            Some((name, rest)) if !name.is_empty() => Ok((Part::Name(name), rest)),
+            // Anything else, such as the end of a line, could end the comment that it stands in.
+            Some((name, rest)) if !name.is_empty() && name.chars().all(is_of_name) => Ok((Part::Name(name), rest)),
             _ => Err(Mistake::NoBrace),
         };
     }
-    let end = after.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(after.len());
+    let end = after.find(|letter| !is_of_name(letter)).unwrap_or(after.len());
     match after.split_at(end) {
         (name, rest) if name.starts_with(|first: char| !first.is_ascii_digit()) => Ok((Part::Name(name), rest)),
         _ => Err(Mistake::NoName),
     }
+}
+
+fn is_of_name(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || letter == '_'
 }
 
 #[cfg(any(test, feature = "testing"))]
