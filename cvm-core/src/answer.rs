@@ -1,5 +1,7 @@
 //! Answering: drives an [`Exchange`] through a [`Module`].
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::code::Code;
 use crate::exchange::{AfterLookup, Exchange, Policy, Refusal};
 use crate::module::{Cost, Module, Temporary};
@@ -45,6 +47,23 @@ pub trait Answer: Send + Sync {
 
     /// Lets the observer write what it collected.
     fn end_round(&self);
+}
+
+/// Answers one packet for a driver, which outlives a module that panics: that is code 1.
+///
+/// # Errors
+///
+/// What the packet costs if that must not be paid here; never with [`Patience::Blocking`].
+pub fn answer_packet(answer: &dyn Answer, packet: &[u8], out: &mut Packet, patience: Patience) -> Result<(), Cost> {
+    match catch_unwind(AssertUnwindSafe(|| answer.answer(packet, out, patience))) {
+        Ok(Outcome::Answered(_)) => Ok(()),
+        Ok(Outcome::Deferred(cost)) if patience == Patience::Immediate => Err(cost),
+        // Whoever has all patience is not put off.
+        Ok(Outcome::Deferred(_)) | Err(_) => {
+            answer.refuse(packet, out, Temporary::GENERAL);
+            Ok(())
+        }
+    }
 }
 
 /// A module, the policy it is asked under, and who is told.

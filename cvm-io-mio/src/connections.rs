@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use cvm_core::answer::{Answer, Patience};
+use cvm_core::answer::{Answer, Patience, answer_packet};
 use cvm_core::framing::{Framing, Progress};
 use cvm_core::module::Cost;
 use cvm_core::wire::Packet;
@@ -19,7 +19,6 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use slab::Slab;
 
-use crate::pool::answer_packet;
 use crate::tally::Tally;
 
 /// The connections that one turn takes from one listener at most. It begins with one, so that a single client is

@@ -6,13 +6,13 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use cvm_core::answer::{Answer, Patience};
+use cvm_core::answer::{Answer, Patience, answer_packet};
 use cvm_core::module::Cost;
 use cvm_core::wire::{Packet, is_refusal};
 use mio::Interest;
 
 use crate::batch::{Inbox, Outbox, WayBack};
-use crate::pool::{Origin, answer_packet};
+use crate::pool::Origin;
 use crate::sys;
 
 /// A socket, a round of requests, and the answers that wait to go out.

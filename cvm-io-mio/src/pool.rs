@@ -1,14 +1,13 @@
 //! Pools of threads for what must not run in a loop: bounded in threads and in what waits for them.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cvm_core::answer::{Answer, Outcome, Patience};
-use cvm_core::module::{Cost, Temporary};
+use cvm_core::answer::{Answer, Patience, answer_packet};
+use cvm_core::module::Temporary;
 use cvm_core::wire::Packet;
 use mio::Waker;
 use zeroize::Zeroize;
@@ -88,24 +87,6 @@ impl Drop for Job {
     fn drop(&mut self) {
         if let Some(used) = self.bytes.get_mut(..self.len) {
             used.zeroize();
-        }
-    }
-}
-
-/// Answers one packet, or says what it costs; a module that panics is code 1.
-pub(crate) fn answer_packet(
-    answer: &dyn Answer,
-    packet: &[u8],
-    out: &mut Packet,
-    patience: Patience,
-) -> Result<(), Cost> {
-    match catch_unwind(AssertUnwindSafe(|| answer.answer(packet, out, patience))) {
-        Ok(Outcome::Answered(_)) => Ok(()),
-        Ok(Outcome::Deferred(cost)) if patience == Patience::Immediate => Err(cost),
-        // Whoever has all patience is not put off.
-        Ok(Outcome::Deferred(_)) | Err(_) => {
-            answer.refuse(packet, out, Temporary::GENERAL);
-            Ok(())
         }
     }
 }

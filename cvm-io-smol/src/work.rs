@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use cvm_core::answer::{Answer, Outcome, Patience};
+use cvm_core::answer::{Answer, Patience, answer_packet};
 use cvm_core::module::{Cost, Temporary};
 use cvm_core::wire::Packet;
 use zeroize::Zeroizing;
@@ -59,18 +59,5 @@ impl Work {
     pub(crate) fn close(&self) {
         self.cpu.close();
         self.wait.close();
-    }
-}
-
-/// Answers one packet, or says what it costs; a module that panics is code 1.
-fn answer_packet(answer: &dyn Answer, packet: &[u8], out: &mut Packet, patience: Patience) -> Result<(), Cost> {
-    match catch_unwind(AssertUnwindSafe(|| answer.answer(packet, out, patience))) {
-        Ok(Outcome::Answered(_)) => Ok(()),
-        Ok(Outcome::Deferred(cost)) if patience == Patience::Immediate => Err(cost),
-        // Whoever has all patience is not put off.
-        Ok(Outcome::Deferred(_)) | Err(_) => {
-            answer.refuse(packet, out, Temporary::GENERAL);
-            Ok(())
-        }
     }
 }
