@@ -17,6 +17,7 @@ use crate::measure::{Candidate, Core, Pinned, Samples, go_on, seconds};
 use crate::output::{Grid, microseconds, milliseconds, nanoseconds, print, ratio};
 use crate::processes::Served;
 use crate::random::Random;
+use crate::reads::Reads;
 use crate::reload;
 
 const SIZES: [usize; 3] = [10, 10_000, 1_000_000];
@@ -68,6 +69,7 @@ fn answering(paths: &[String; 3]) {
     let modules = paths.each_ref().map(|path| open(path));
     let hits = SIZES.map(|size| accounts::hits(&mut random, REQUESTS, size));
     let misses = SIZES.map(|size| accounts::misses(&mut random, REQUESTS, size));
+    let reads = SIZES.map(|size| Reads::of(&mut random, REQUESTS, size));
     let kinds =
         [("hit", &hits, VALID, false), ("miss", &misses, REJECTED, false), ("hit, stat before", &hits, VALID, true)];
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
@@ -76,8 +78,12 @@ fn answering(paths: &[String; 3]) {
             candidates.push(Box::new(move || answer_all(module.as_ref(), requests, code, refresh)));
         }
     }
+    for reads in &reads {
+        candidates.push(Box::new(|| reads.all()));
+    }
     let samples = Samples::in_turn(ROUNDS, &mut candidates);
-    by_size("a request in process", &kinds.map(|kind| kind.0), &samples, nanoseconds);
+    let names = [kinds[0].0, kinds[1].0, kinds[2].0, "two reads of as much memory"];
+    by_size("a request in process", &names, &samples, nanoseconds);
 }
 
 /// Prints candidates that are sorted by kind and then by size.

@@ -15,6 +15,7 @@ mod once;
 mod output;
 mod processes;
 mod random;
+mod reads;
 mod reload;
 mod soak;
 mod sql;
