@@ -4,7 +4,6 @@
 //! `main`: a tenth of what an exec'd login costs. With the GNU C library, which hands the arguments over by itself,
 //! [`entry!`](crate::entry) does without both. A stack overflow then ends the process without a message.
 
-use std::ffi::c_int;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::IntoRawFd;
@@ -34,16 +33,15 @@ macro_rules! entry {
 }
 
 /// Runs a program as the standard library would: the standard descriptors are open, nobody dies of a closed pipe, and
-/// what was printed is written.
-#[must_use]
-pub fn run(main: fn() -> u8) -> c_int {
+/// what was printed is written. The process ends here, without the C library's own end: we leave it nothing to do.
+pub fn run(main: fn() -> u8) -> ! {
     if open_standard_descriptors().is_err() || sys::ignore_broken_pipes().is_err() {
         std::process::abort();
     }
     let status = main();
     // A program that has to know has flushed it before.
     let _ = io::stdout().flush();
-    c_int::from(status)
+    sys::exit(status)
 }
 
 /// Whatever is opened later must not take the place of a standard descriptor that the caller has closed.

@@ -3,7 +3,7 @@
 
 #![expect(unsafe_code, reason = "the only place that takes descriptors by their number and sets signal handlers")]
 
-use std::ffi::OsString;
+use std::ffi::{OsString, c_int};
 use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, RawFd};
@@ -28,6 +28,12 @@ pub(crate) fn ignore_broken_pipes() -> io::Result<()> {
     // SAFETY: ignoring a signal runs no code in its handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
     Ok(())
+}
+
+/// Ends the process at once.
+pub(crate) fn exit(status: u8) -> ! {
+    // SAFETY: it takes a number and does not return.
+    unsafe { libc::_exit(c_int::from(status)) }
 }
 
 /// Takes back what whoever started the process has made of its timers and signals; a closed pipe stays an error.
