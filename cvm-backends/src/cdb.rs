@@ -6,6 +6,7 @@
 
 mod decoy;
 pub(crate) mod edit;
+mod kept;
 mod spare;
 mod watched;
 
@@ -15,6 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use kept::Kept;
 use zeroize::Zeroizing;
 
 use crate::stamp::{Links, Stamp};
@@ -41,7 +43,7 @@ const COLLISIONS_MAX: u32 = 64;
 const RECORD_MAX: usize = 64 * 1024;
 
 /// How many bytes of a record are read at once; most have fewer.
-const RECORD_GUESS: usize = 512;
+const RECORD_GUESS: usize = 256;
 
 /// An open table. May be searched by many threads at once.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Cdb {
     file: File,
     stamp: Stamp,
     header: Box<[u8; HEADER]>,
+    /// What was read of it, if that is kept: then nothing else is looked at, so that all is of one version.
+    kept: Option<Kept>,
     /// The value under the empty key, once it was asked for.
     of_empty_key: OnceLock<Option<Zeroizing<Vec<u8>>>>,
     /// What stands in for a key for which no decoy was found, once it was needed, or why there is nothing.
@@ -86,7 +90,12 @@ impl Cdb {
     fn new(file: File, stamp: Stamp) -> io::Result<Self> {
         let mut header = Box::new([0; HEADER]);
         file.read_exact_at(header.as_mut_slice(), 0).map_err(too_short)?;
-        Ok(Self { file, stamp, header, of_empty_key: OnceLock::new(), spare: OnceLock::new() })
+        Ok(Self { file, stamp, header, kept: None, of_empty_key: OnceLock::new(), spare: OnceLock::new() })
+    }
+
+    /// Keeps what is read from now on, unless the file is too large for that.
+    pub(crate) fn keeping(self) -> Self {
+        Self { kept: Kept::of_size(self.stamp.size), ..self }
     }
 
     /// Makes sure that the table belongs to one of these, root, or ourselves.
@@ -128,6 +137,10 @@ impl Cdb {
     ///
     /// Those of [`find`](Self::find).
     pub(crate) fn check(&self) -> io::Result<()> {
+        if self.kept.is_some() { Ok(()) } else { self.check_file() }
+    }
+
+    fn check_file(&self) -> io::Result<()> {
         let now = Stamp::of(&self.file.metadata()?);
         if now.has_content_of(&self.stamp) { Ok(()) } else { Err(damaged()) }
     }
@@ -138,13 +151,18 @@ impl Cdb {
         let (position, length) = self.table(hash)?;
         let mut slot = if length == 0 { return Ok(None) } else { (hash >> 8) % length };
         let (mut looked_at, mut collisions, mut chunk) = (0, 0, FIRST_SLOTS);
-        let mut buffer = [0; SLOT * MORE_SLOTS as usize];
+        // Hardly any search needs more.
+        let (mut few, mut many) = ([0; SLOT * FIRST_SLOTS as usize], Vec::new());
         while looked_at < length {
             if looked_at >= SLOTS_MAX {
                 return Err(damaged());
             }
             let count = chunk.min(length - slot).min(length - looked_at);
-            let slots = buffer.get_mut(..count as usize * SLOT).ok_or_else(damaged)?;
+            let size = count as usize * SLOT;
+            if size > few.len() {
+                many.resize(size, 0);
+            }
+            let slots = few.get_mut(..size).or_else(|| many.get_mut(..size)).ok_or_else(damaged)?;
             self.read(slots, u64::from(position) + u64::from(slot) * SLOT as u64)?;
             for pair in slots.chunks_exact(SLOT) {
                 let (found, record) = pair_at(pair, 0).ok_or_else(damaged)?;
@@ -222,7 +240,20 @@ impl Cdb {
     }
 
     fn read(&self, bytes: &mut [u8], position: u64) -> io::Result<()> {
-        self.file.read_exact_at(bytes, position).map_err(too_short)
+        match &self.kept {
+            None => self.file.read_exact_at(bytes, position),
+            Some(kept) => kept.read(bytes, position, |bytes, position| self.load(bytes, position)),
+        }
+        .map_err(too_short)
+    }
+
+    /// Reads as much as there is of the version that was opened.
+    fn load(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        let available = self.stamp.size.saturating_sub(position);
+        let length = usize::try_from(available).unwrap_or(usize::MAX).min(bytes.len());
+        self.file.read_exact_at(bytes.get_mut(..length).unwrap_or_default(), position)?;
+        self.check_file()?;
+        Ok(length)
     }
 }
 

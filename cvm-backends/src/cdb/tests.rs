@@ -69,6 +69,24 @@ fn a_table_is_exchanged_when_its_file_is() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }
 
+#[test]
+fn what_was_kept_of_a_table_is_of_one_version() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    made(&path, &[record("one", "Hello"), record("two", "Goodbye")]);
+    std::thread::sleep(2 * crate::stamp::TICK);
+    let watched = WatchedCdb::open_keeping(path.clone(), Links::Followed);
+    let table = watched.get().expect("readable").expect("there");
+    assert_eq!(value(&table, b"one").as_deref(), Some(&b"Hello"[..]));
+    std::fs::write(&path, std::fs::read(&path).expect("readable").to_ascii_uppercase()).expect("written in place");
+    assert_eq!(value(&table, b"two").as_deref(), Some(&b"Goodbye"[..]), "it was read with the other one");
+    watched.refresh();
+    let table = watched.get().expect("readable").expect("there");
+    assert_eq!(value(&table, b"one"), None);
+    std::fs::write(&path, "cut").expect("written in place");
+    assert!(table.find(b"ONE").is_err(), "nothing was kept that may be of two versions");
+}
+
 /// A little more than a file is given that is damaged or missing.
 const MORE_THAN_GRACE: Duration = Duration::from_millis(1100);
 

@@ -21,6 +21,8 @@ const TRIES: usize = 4;
 pub(crate) struct WatchedCdb {
     path: PathBuf,
     links: Links,
+    /// What is read of a table is kept in memory.
+    keeps: bool,
     current: RwLock<Version>,
     /// Held by the one who opens a new version; nobody waits for it.
     look: Mutex<Look>,
@@ -44,12 +46,21 @@ struct Look {
 impl WatchedCdb {
     /// Opens the table; one that is missing or damaged is looked for again later.
     pub(crate) fn open(path: PathBuf, links: Links) -> Self {
+        Self::new(path, links, false)
+    }
+
+    /// The same, and what is read of the table is kept in memory if it is not too large.
+    pub(crate) fn open_keeping(path: PathBuf, links: Links) -> Self {
+        Self::new(path, links, true)
+    }
+
+    fn new(path: PathBuf, links: Links, keeps: bool) -> Self {
         let mut look = Look::default();
         let current = match load(&path, links) {
-            Ok(opened) => look.take(opened),
+            Ok(opened) => look.take(opened, keeps),
             Err(error) => Version::none(&error),
         };
-        Self { path, links, current: RwLock::new(current), look: Mutex::new(look) }
+        Self { path, links, keeps, current: RwLock::new(current), look: Mutex::new(look) }
     }
 
     /// Looks whether the file has changed, with one `stat`, and opens it anew if so.
@@ -67,7 +78,7 @@ impl WatchedCdb {
             return;
         };
         let version = match load(&self.path, self.links) {
-            Ok(opened) => look.take(opened),
+            Ok(opened) => look.take(opened, self.keeps),
             // Without a descriptor nothing is known of the file.
             Err(error)
                 if has_table && (is_without_descriptor(&error) || look.is_between_two(&self.path, self.links)) =>
@@ -105,10 +116,12 @@ impl Version {
 }
 
 impl Look {
-    fn take(&mut self, table: Cdb) -> Version {
+    fn take(&mut self, table: Cdb, keeps: bool) -> Version {
         self.seen.see(table.stamp);
         self.unreadable_since = None;
         let settled = self.seen.has_aged(table.stamp, TICK).then_some(table.stamp);
+        // What may yet change without another stamp is not worth keeping.
+        let table = if keeps && settled.is_some() { table.keeping() } else { table };
         Version { settled, table: Ok(Some(Arc::new(table))) }
     }
 

@@ -1,15 +1,16 @@
 //! `cvm-qmail`: the addresses that a qmail host delivers to. It answers look-ups only.
 //!
-//! Control files are parsed once and `users/cdb` stays open; each is looked at with one `stat` a round, not a request.
+//! Control files are parsed once; `users/cdb` stays open, and up to 16 MB what was read of it is kept. Each is looked at
+//! with one `stat` a round, not a request.
 //! What a look-up costs beyond that is system calls (counted with `strace -f -c` on a server that is asked with
 //! `cvm-benchclient`; the original makes 3 and 144):
 //!
 //! | what is looked up | system calls |
 //! | --- | --- |
 //! | a domain that is not ours | 0 |
-//! | a user of the table | 3: two `pread` of the table, and `fstat`, as it may have been written to meanwhile |
-//! | the same by qmail's rules | 6: the home, and the two files that it may have |
-//! | an extension by qmail's rules | 6 or more: a `pread` for each cut, the home, an `lstat` for each name of a file, and for a symbolic link a `stat` |
+//! | a user of the table | 0; in a larger table 3: two `pread`, and `fstat`, as it may have been written to meanwhile |
+//! | the same by qmail's rules | 3 more: the home, and the two files that it may have |
+//! | an extension by qmail's rules | the home, an `lstat` for each name of a file, and for a symbolic link a `stat`; in a larger table also a `pread` for each cut |
 //! | an extension by the original's rules, which ask the system first | about 140 of the name service of Debian |
 //! | a file in which programs are looked for | 5 more: it is read whole |
 //! | permissions | a thread that lives as long as the look-up |

@@ -46,7 +46,7 @@ pub(crate) struct Assigned {
 impl Users {
     pub(crate) fn open(root: &Path) -> Self {
         let folder = root.join("users");
-        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open(folder.join(name), Links::Followed));
+        let tables = ["cdb", "assign.cdb"].map(|name| WatchedCdb::open_keeping(folder.join(name), Links::Followed));
         Self { folder, tables }
     }
 

@@ -172,7 +172,7 @@ proptest! {
         std::fs::write(&path, bytes).expect("written");
         let places = Places::new();
         for rules in [Rules::Original, Rules::Qmail] {
-            let users = Users { folder: table.0.path().to_owned(), tables: [WatchedCdb::open(path.clone(), Links::Followed), WatchedCdb::open("/nonexistent".into(), Links::Followed)] };
+            let users = Users { folder: table.0.path().to_owned(), tables: [WatchedCdb::open_keeping(path.clone(), Links::Followed), WatchedCdb::open("/nonexistent".into(), Links::Followed)] };
             let search = Search { rules, patience: Patience::Blocking, places: &places };
             for local in ["zzbob", "zzbob-x", "zzother"] {
                 let found = users.find(local.as_bytes(), &search);
