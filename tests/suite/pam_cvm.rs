@@ -180,6 +180,12 @@ fn the_secret_of_look_ups_comes_from_a_file_and_is_sent_for_no_login() {
     {
         assert_eq!(asking(&lookup, &argument).status("alice", &[], "acct_mgmt"), status, "{argument}");
     }
+    // What is too long is told as what it is, and makes nobody unknown.
+    let long = lookup.folder().write("long", "x".repeat(256));
+    let stack = asking(&lookup, &format!("secret_file={long}"));
+    assert_eq!(stack.status("alice", &[], "acct_mgmt"), 9);
+    let told = String::from_utf8(stack.pamtester("alice", "", &[], &["acct_mgmt"]).stderr).expect("text");
+    assert!(told.contains(&format!("{long}: expected a line of up to 255 bytes")), "{told}");
     let login = asking(&lookup, &format!("secret_file={right}"));
     assert_eq!(login.status("alice", &["secret"], "authenticate"), 9);
 }

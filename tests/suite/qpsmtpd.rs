@@ -1,9 +1,11 @@
 //! A real qpsmtpd in front of our modules, with our plugin and with the two that it ships, and Python's client.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cvm_tests::Settings;
 use cvm_tests::contact::Mode;
@@ -51,14 +53,20 @@ impl Qpsmtpd {
     }
 
     fn with_settings(plugins: &[&str], settings: Settings<'_>) -> Self {
-        let folder = configured(plugins);
+        let forkserver = tool("qpsmtpd-forkserver", "qpsmtpd");
+        Self::run(configured(plugins), &[forkserver.to_str().expect("UTF-8")], settings)
+    }
+
+    /// Starts the server by this command.
+    fn run(folder: Folder, server: &[&str], settings: Settings<'_>) -> Self {
         let port = free_port();
         let config = folder.path("config");
-        let forkserver = tool("qpsmtpd-forkserver", "qpsmtpd");
         let user = run(&mut command("/usr/bin/id", &["-un"], &[]), b"").output();
-        let arguments = ["-u", user.trim(), "-l", "127.0.0.1", "-p", &port.to_string(), "-H"];
+        let port_text = port.to_string();
+        let options = ["-u", user.trim(), "-l", "127.0.0.1", "-p", &port_text, "-H"];
+        let arguments = [&server[1..], &options].concat();
         let settings = [&[("QPSMTPD_CONFIG", config.as_str())], settings].concat();
-        let mut server = command(forkserver.to_str().expect("UTF-8"), &arguments, &settings);
+        let mut server = command(server[0], &arguments, &settings);
         let log = fs::File::create(folder.path("log")).expect("a file");
         let running = Running::start(server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
         let server = Self { folder, port, _running: running };
@@ -160,8 +168,42 @@ fn a_server_is_found_over_ipv6_and_by_name() {
     let _server = Server::start(Make::Ours, &endpoints.each_ref().map(String::as_str), &settings);
     for host in ["[::1]", "localhost"] {
         let server = Qpsmtpd::start(&[&format!("auth_cvm modules cvm-udp:{host}:{port} random_bytes 0")]);
-        assert_eq!(server.login("PLAIN", "alice", "secret"), accepted("PLAIN", "alice"), "{host}");
+        let reply = server.login("PLAIN", "alice", "secret");
+        assert_eq!(reply, accepted("PLAIN", "alice"), "{host}: {}", server.log());
     }
+}
+
+/// A name server that knows no names of addresses, which qpsmtpd asks for on its own, and is silent about all else.
+fn silent_name_server(address: &str) {
+    let socket = UdpSocket::bind(address).expect("a port of root's that nobody has");
+    thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut packet) {
+            let question = &mut packet[..length];
+            if question.windows(7).any(|name| name == b"in-addr") {
+                // An answer, and there is no such name.
+                question[2..4].copy_from_slice(&[0x81, 0x83]);
+                let _ = socket.send_to(question, from);
+            }
+        }
+    });
+}
+
+/// The server has a file of name servers of its own, in which is the silent one.
+#[test]
+fn a_name_is_looked_for_no_longer_than_the_time_out() {
+    silent_name_server("127.0.0.2:53");
+    let folder = configured(&["auth_cvm modules cvm-udp:cvm.example:791 timeout 700"]);
+    let resolver = folder.write("resolv.conf", "nameserver 127.0.0.2\noptions timeout:25 attempts:1\n");
+    let (unshare, forkserver) = (tool("unshare", "util-linux"), tool("qpsmtpd-forkserver", "qpsmtpd"));
+    let lines = format!("mount --bind {resolver} /etc/resolv.conf && exec {} \"$@\"", forkserver.display());
+    let start = [unshare.to_str().expect("UTF-8"), "-m", "/bin/sh", "-c", &lines, "sh"];
+    let server = Qpsmtpd::run(folder, &start, &[]);
+    let began = Instant::now();
+    assert_eq!(server.login("PLAIN", "alice", "secret"), refused("PLAIN", "alice", ""));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let log = server.log();
+    assert!(log.contains("error: cvm.example port 791: the address is not found in time"), "{log}");
 }
 
 /// Behind ours stands a plugin that knows one more user: it is asked where ours does not decide.
@@ -247,7 +289,12 @@ fn recipients_are_checked_by_a_module_in_lookup_mode() {
 #[test]
 fn mistakes_in_its_line_are_told_and_nothing_is_served() {
     let secrets = Folder::new();
-    let long = format!("auth_cvm lookup cvm-local:/a secret_file {}", secrets.write("long", "x".repeat(256)));
+    let long = secrets.write("long", "x".repeat(256));
+    let told_of_long = format!("secret_file {long}: expected up to 255 bytes");
+    let long = format!("auth_cvm lookup cvm-local:/a secret_file {long}");
+    let domain = format!("domain {}", "x".repeat(256));
+    let long_domain = format!("auth_cvm modules cvm-local:/a {domain}");
+    let told_of_domain = format!("{domain}: expected up to 255 bytes");
     for (line, told) in [
         ("auth_cvm", "modules or lookup is missing, expected cvm-local:PATH"),
         ("auth_cvm modules cvm-unix", "modules cvm-unix: expected cvm-local:PATH"),
@@ -258,7 +305,8 @@ fn mistakes_in_its_line_are_told_and_nothing_is_served() {
         ("auth_cvm modules cvm-local:/a random_bytes 256", "random_bytes 256: expected a number"),
         ("auth_cvm modules cvm-local:/a unscoped no", "unscoped no: expected deny or declined"),
         ("auth_cvm lookup cvm-local:/a secret_file /none", "secret_file /none: "),
-        (&long, "the secret of lookup mode: expected up to 255 bytes"),
+        (&long, &told_of_long),
+        (&long_domain, &told_of_domain),
         ("auth_cvm modules cvm-local:/a message", "message: expected a text"),
         ("auth_cvm socket /a", "socket: expected one of domain, lookup"),
     ] {
