@@ -15,11 +15,11 @@ use cvm_tests::station::Station;
 use crate::qmail_authuser_helpers::Dovecot;
 use crate::unix::User;
 
-const REJECTED: &[u8] = b"\x64\x01T\0";
+pub(crate) const REJECTED: &[u8] = b"\x64\x01T\0";
 const FAILED: &[u8] = b"\x04\x01T\0";
 
 /// A service of PAM, for as long as this value lives.
-struct Service {
+pub(crate) struct Service {
     name: String,
 }
 
@@ -33,8 +33,12 @@ impl Service {
     }
 
     /// The accounts of the system.
-    fn unix() -> Self {
+    pub(crate) fn unix() -> Self {
         Self::new(&["auth required pam_unix.so", "account required pam_unix.so"])
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     fn path(&self) -> String {
@@ -63,7 +67,7 @@ impl Drop for Service {
     }
 }
 
-fn login(name: &str, password: &[u8]) -> Vec<u8> {
+pub(crate) fn login(name: &str, password: &[u8]) -> Vec<u8> {
     packet::v2(2, b"T", &[(ACCOUNT, name.as_bytes()), (DOMAIN, b"ex.com"), (PASSWORD, password)])
 }
 
