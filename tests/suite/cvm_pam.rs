@@ -1,5 +1,6 @@
 //! `cvm-pam` on real accounts and services of this system, made for the test and removed again.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -9,7 +10,7 @@ use cvm_tests::contact::Mode;
 use cvm_tests::folder::Folder;
 use cvm_tests::packet::{self, ACCOUNT, DOMAIN, Hex, PASSWORD};
 use cvm_tests::process::{End, Finished, command, run};
-use cvm_tests::programs::{Make, pam_cvm, tool};
+use cvm_tests::programs::{Make, compiled, pam_cvm};
 use cvm_tests::station::Station;
 
 use crate::qmail_authuser_helpers::Dovecot;
@@ -75,14 +76,10 @@ fn cvm_unix(packet: &[u8], settings: Settings<'_>) -> Vec<u8> {
     run(&mut command(&Make::Ours.program("cvm-unix"), &[], settings), packet).stdout
 }
 
-/// Compiles the module that asks, and returns the line of a service with it.
+/// Writes the module that asks, and returns the line of a service with it.
 fn asking_module(folder: &Folder, arguments: &str) -> [String; 2] {
-    let module = folder.path("pam_asks.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/data/pam_asks.c");
-    let gcc = tool("gcc", "gcc");
-    let words = ["-Wall", "-Werror", "-shared", "-fPIC", "-o", &module, source, "-lpam"];
-    let compiled = run(&mut command(gcc.to_str().expect("UTF-8"), &words, &[]), b"");
-    assert_eq!(compiled.end, End::Exit(0), "the headers of PAM are in libpam0g-dev: {compiled:?}");
+    static MODULE: LazyLock<Vec<u8>> = LazyLock::new(|| compiled("pam_asks.c", &["-shared", "-fPIC", "-lpam"]));
+    let module = folder.write("pam_asks.so", &*MODULE);
     ["auth", "account"].map(|group| format!("{group} required {module} {arguments}"))
 }
 
