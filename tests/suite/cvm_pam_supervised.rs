@@ -1,6 +1,7 @@
 //! `cvm-pam` by the run script and with the rights of the unit that are installed as examples.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -42,7 +43,7 @@ fn the_run_script_leaves_memory_for_all_logins_at_a_time() {
     let socket = prefix.folder().path("run/socket");
     let settings = [("SERVICE", service.name()), ("SOCKET", &socket)];
     let supervised = Supervised::start(&prefix, "cvm-pam", &settings);
-    assert!(supervised.waits_for(|_| Path::new(&socket).exists()), "{:?}", supervised.log());
+    assert!(supervised.waits_for(|_| UnixStream::connect(&socket).is_ok()), "{:?}", supervised.log());
     let limits =
         fs::read_to_string(format!("/proc/{}/limits", supervised.pid().expect("it is up"))).expect("a process");
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space")).expect("a limit");
@@ -68,7 +69,7 @@ fn the_rights_of_the_unit_are_enough() {
     let log = fs::File::create(folder.path("log")).expect("a file");
     let mut server = command(softlimit, &words, &[("SERVICE", service.name())]);
     let _running = Running::start(server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
-    let is_up = eventually(LIMIT, || Path::new(&socket).exists());
+    let is_up = eventually(LIMIT, || UnixStream::connect(&socket).is_ok());
     assert!(is_up, "{}", String::from_utf8_lossy(&folder.read("log")));
     assert_serves(&socket, &user);
 }
