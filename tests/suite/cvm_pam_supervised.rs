@@ -67,7 +67,9 @@ fn the_rights_of_the_unit_are_enough() {
     let endpoint = format!("cvm-local:{socket}");
     let words = ["-m", value("LimitAS="), setpriv, "--no-new-privs", "--inh-caps=-all", &bounds, &program, &endpoint];
     let log = fs::File::create(folder.path("log")).expect("a file");
-    let mut server = command(softlimit, &words, &[("SERVICE", service.name())]);
+    // With a thread for each request there could be more of them than there is memory for.
+    let settings = [("SERVICE", service.name()), ("CVM_RUNTIME", "mio")];
+    let mut server = command(softlimit, &words, &settings);
     let _running = Running::start(server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
     let is_up = eventually(LIMIT, || UnixStream::connect(&socket).is_ok());
     assert!(is_up, "{}", String::from_utf8_lossy(&folder.read("log")));

@@ -25,26 +25,33 @@ struct Qpsmtpd {
     _running: Running,
 }
 
-/// Logs in by one mechanism, or asks about recipients, and prints replies.
+/// Logs in by mechanisms, each time anew, or asks about recipients, and prints replies.
 const CLIENT: &str = "
 import smtplib, sys
 port, what, *words = sys.argv[1:]
-with smtplib.SMTP('127.0.0.1', int(port), timeout=20) as server:
-    server.ehlo()
-    if what == 'offers':
-        print(' '.join(sorted(server.esmtp_features.get('auth', '').split())))
-    if what == 'recipients':
-        server.mail('sender@elsewhere.example')
-        for word in words:
-            code, text = server.rcpt(word)
-            print(code, text.decode())
-    if what in ('PLAIN', 'LOGIN', 'CRAM-MD5'):
-        server.user, server.password = words
-        try:
-            code, text = server.auth(what, getattr(server, 'auth_' + what.lower().replace('-', '_')))
-        except smtplib.SMTPAuthenticationError as error:
-            code, text = error.smtp_code, error.smtp_error
+def session(run):
+    with smtplib.SMTP('127.0.0.1', int(port), timeout=20) as server:
+        server.ehlo()
+        run(server)
+def offers(server):
+    print(' '.join(sorted(server.esmtp_features.get('auth', '').split())))
+def recipients(server):
+    server.mail('sender@elsewhere.example')
+    for word in words:
+        code, text = server.rcpt(word)
         print(code, text.decode())
+def login(server, mechanism, user, password):
+    server.user, server.password = user, password
+    try:
+        code, text = server.auth(mechanism, getattr(server, 'auth_' + mechanism.lower().replace('-', '_')))
+    except smtplib.SMTPAuthenticationError as error:
+        code, text = error.smtp_code, error.smtp_error
+    print(code, text.decode())
+if what == 'logins':
+    for login_words in zip(words[::3], words[1::3], words[2::3]):
+        session(lambda server: login(server, *login_words))
+else:
+    session({'offers': offers, 'recipients': recipients}[what])
 ";
 
 impl Qpsmtpd {
@@ -86,7 +93,12 @@ impl Qpsmtpd {
     }
 
     fn login(&self, mechanism: &str, user: &str, password: &str) -> String {
-        self.client(&[mechanism, user, password]).concat()
+        self.logins(&[[mechanism, user, password]]).concat()
+    }
+
+    /// Returns the replies to a mechanism, a user and a password each.
+    fn logins(&self, logins: &[[&str; 3]]) -> Vec<String> {
+        self.client(&[&["logins"], logins.as_flattened()].concat())
     }
 
     fn log(&self) -> String {
@@ -128,16 +140,17 @@ fn every_mechanism_logs_in_over_each_contact_mode_by_its_own_hook_and_by_the_one
             let plugin = format!("auth_cvm modules {module} mechanisms {mechanisms} message Wrong name or password");
             let server = Qpsmtpd::start(&[&plugin]);
             assert_eq!(server.client(&["offers"]), ["CRAM-MD5 LOGIN PLAIN"]);
+            let (mut asked, mut expected) = (Vec::new(), Vec::new());
             for mechanism in MECHANISMS {
-                for user in ["alice", "Carol@ex.com"] {
-                    let password = if user == "alice" { "secret" } else { "pass word" };
-                    assert_eq!(server.login(mechanism, user, password), accepted(mechanism, user), "{mode}");
+                for (user, password) in [("alice", "secret"), ("Carol@ex.com", "pass word")] {
+                    asked.extend([[mechanism, user, password], [mechanism, user, "wrong"]]);
                     let no = refused(mechanism, user, " - Wrong name or password");
-                    assert_eq!(server.login(mechanism, user, "wrong"), no, "{mode}");
+                    expected.extend([accepted(mechanism, user), no]);
                 }
-                let unknown = refused(mechanism, "mallory", " - Wrong name or password");
-                assert_eq!(server.login(mechanism, "mallory", "secret"), unknown, "{mode}");
+                asked.push([mechanism, "mallory", "secret"]);
+                expected.push(refused(mechanism, "mallory", " - Wrong name or password"));
             }
+            assert_eq!(server.logins(&asked), expected, "{mode}");
             let log = server.log();
             assert!(!log.contains("pass word") && log.contains("pass: login accepted"), "{log}");
         }
@@ -330,10 +343,12 @@ fn its_own_plugin_for_cvm_speaks_version_1_to_our_module() {
         Qpsmtpd::start(&[&format!("auth/auth_cvm_unix_local cvm_socket {socket} enable_smtp yes enable_ssmtp yes")]);
     assert_eq!(server.client(&["offers"]), ["LOGIN PLAIN"]);
     for mechanism in ["LOGIN", "PLAIN"] {
-        assert!(server.login(mechanism, "alice", "secret").starts_with(&accepted(mechanism, "alice")));
-        assert!(server.login(mechanism, "alice@ex.com", "secret").starts_with("235 "));
-        assert!(server.login(mechanism, "alice", "wrong").starts_with("535 "));
-        assert!(server.login(mechanism, "mallory", "secret").starts_with("535 "));
+        let logins = [("alice", "secret"), ("alice@ex.com", "secret"), ("alice", "wrong"), ("mallory", "secret")];
+        let replies = server.logins(&logins.map(|(user, password)| [mechanism, user, password]));
+        assert!(replies[0].starts_with(&accepted(mechanism, "alice")), "{replies:?}");
+        for (reply, code) in replies.iter().zip(["235 ", "235 ", "535 ", "535 "]) {
+            assert!(reply.starts_with(code), "{replies:?}");
+        }
     }
     let each = ["+ alice@localhost", "+ alice@ex.com", "- alice@localhost", "- mallory@localhost"];
     assert_eq!(station.server().requests(), [each, each].concat());
