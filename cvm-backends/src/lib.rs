@@ -14,7 +14,7 @@ pub mod vchkpw;
 pub mod vmailmgr;
 
 mod cdb;
-mod hex;
+mod halt;
 mod judge;
 mod notices;
 mod replace;

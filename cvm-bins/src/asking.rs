@@ -12,18 +12,32 @@ use crate::environment::{self, SettingError};
 use crate::program::{Stopped, complain};
 use crate::stop;
 
+/// One setting, and what it means.
+type Setting = (&'static str, &'static str);
+
+/// Where the domain of an account without one comes from.
+pub const PROTO: Setting = ("PROTO", "the UCSPI protocol; the domain is $PROTOLOCALHOST, as in TCPLOCALHOST");
+
+/// How an account is split.
+pub const SPLIT_CHARS: Setting =
+    ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)");
+
+/// How long a tag is.
+pub const RANDOM_BYTES: Setting =
+    ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)");
+
+/// How long to wait.
+pub const CLIENT_TIMEOUT: Setting =
+    ("CVM_CLIENT_TIMEOUT", "milliseconds that a command or a UNIX socket may take to answer (0: the default, 30000)");
+
+/// What to send to a module in lookup mode.
+pub const LOOKUP_SECRET: Setting = ("CVM_LOOKUP_SECRET", "the secret to send to a module in lookup mode");
+
 /// The settings that every client has.
-pub const SETTINGS: &[(&str, &str)] = &[(
-    "CVM_CLIENT_TIMEOUT",
-    "milliseconds that a command or a UNIX socket may take to answer (0: the default, 30000)",
-)];
+pub const SETTINGS: &[Setting] = &[CLIENT_TIMEOUT];
 
 /// The settings of clients that speak version 2.
-pub const V2_SETTINGS: &[(&str, &str)] = &[
-    ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)"),
-    ("CVM_LOOKUP_SECRET", "the secret to send to a module in lookup mode"),
-    ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
-];
+pub const V2_SETTINGS: &[Setting] = &[SPLIT_CHARS, LOOKUP_SECRET, RANDOM_BYTES];
 
 /// Asks with this request and the time-out of the settings.
 pub fn ask(modules: &ModuleList, request: &ClientRequest) -> Result<Reply, Stopped> {

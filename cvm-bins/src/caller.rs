@@ -83,12 +83,32 @@ impl Caller {
     }
 }
 
-/// Tells whether the program's file has lent it rights that whoever started it has not.
+/// What the program's file has lent it, and whoever started it has not. Prints as what to do in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LentRights {
+    /// The rights of its owner or group.
+    #[error("installed setuid or setgid: whoever starts it changes users, with setuidgid or User= of a systemd unit")]
+    Ids,
+    /// Capabilities.
+    #[error(
+        "given capabilities with setcap: whoever starts it gives them, with setpriv --ambient-caps or \
+         AmbientCapabilities= of a systemd unit"
+    )]
+    Capabilities,
+}
+
+/// Returns the rights that the program's file has lent it.
 ///
 /// Where the kernel says that there is nothing to beware of, which costs no system call, that is all; a security module
 /// makes it beware of programs, too, that have no more rights than before.
-pub(crate) fn has_lent_rights() -> bool {
-    sys::is_secure_execution() && (getuid() != geteuid() || getgid() != getegid() || has_capabilities())
+pub(crate) fn lent_rights() -> Option<LentRights> {
+    if !sys::is_secure_execution() {
+        return None;
+    }
+    if getuid() != geteuid() || getgid() != getegid() {
+        return Some(LentRights::Ids);
+    }
+    has_capabilities().then_some(LentRights::Capabilities)
 }
 
 /// Tells whether somebody else than root has capabilities.

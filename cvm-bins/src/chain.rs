@@ -14,11 +14,8 @@ const PROGRAM: Program = Program {
             one request on standard input.",
     settings: &[
         ("CVM_CHAIN0", "the first to ask: modules, separated by commas; then CVM_CHAIN1 and so on to CVM_CHAIN9"),
-        (
-            "CVM_CLIENT_TIMEOUT",
-            "milliseconds that a command or a UNIX socket may take to answer (0: the default, 30000)",
-        ),
-        ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
+        asking::CLIENT_TIMEOUT,
+        asking::RANDOM_BYTES,
     ],
     more_settings: serving::SETTINGS,
 };

@@ -19,9 +19,9 @@ const ABOUT: &str = "Reads account, password and timestamp from descriptor 3, as
 
 const SETTINGS: &[(&str, &str)] = &[
     ("CVM_CHECKPASSWORD_EXIT_CODES", "cvm: exit with the module's code instead of 1 and 111"),
-    ("PROTO", "the UCSPI protocol; the domain is $PROTOLOCALHOST, as in TCPLOCALHOST"),
-    ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)"),
-    ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
+    asking::PROTO,
+    asking::SPLIT_CHARS,
+    asking::RANDOM_BYTES,
 ];
 
 const V2: Program = Program {

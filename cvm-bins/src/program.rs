@@ -11,6 +11,8 @@ use cvm_core::wire::RequestError;
 use crate::caller;
 use crate::environment::SettingError;
 
+pub use crate::caller::LentRights;
+
 /// What `--help` tells.
 pub struct Program {
     /// What follows the name in the usage line.
@@ -36,8 +38,8 @@ pub enum Stopped {
     #[error("{0}")]
     Argument(String),
     /// The program is installed setuid or setgid, or with capabilities, and would trust whoever runs it with them.
-    #[error("must not be installed setuid: whoever runs it names what it trusts")]
-    LentRights,
+    #[error("whoever runs it names what it trusts, so it must not be {0}")]
+    LentRights(#[from] LentRights),
     /// A module that cannot be served.
     #[error("{0}")]
     Module(#[from] ModuleError),
@@ -63,7 +65,7 @@ impl Stopped {
             Self::Usage { .. } | Self::Argument(_) | Self::ClientSetting(_) => Code::GENERAL,
             Self::Module(error) => error.code(),
             Self::Request(error) => error.code(),
-            Self::Setting(_) | Self::LentRights => Code::CONFIG,
+            Self::Setting(_) | Self::LentRights(_) => Code::CONFIG,
             Self::Io(_) => Code::IO,
         }
     }
@@ -82,9 +84,9 @@ impl Program {
         run: impl FnOnce(&[OsString]) -> Result<u8, Stopped>,
         status: impl FnOnce(&Stopped) -> u8,
     ) -> u8 {
-        if caller::has_lent_rights() {
-            complain(&Stopped::LentRights);
-            return status(&Stopped::LentRights);
+        if let Some(rights) = caller::lent_rights() {
+            complain(&Stopped::from(rights));
+            return status(&Stopped::from(rights));
         }
         self.run_with_any_rights(run, status)
     }

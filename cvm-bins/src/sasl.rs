@@ -22,9 +22,9 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("CVM_SASL_PLAIN", "modules for PLAIN, and for LOGIN unless it has its own"),
     ("CVM_SASL_LOGIN", "modules for LOGIN"),
     ("CVM_SASL_CRAM_MD5", "modules for CRAM-MD5, which have to know passwords in plain text"),
-    ("PROTO", "the UCSPI protocol; the domain is $PROTOLOCALHOST, as in TCPLOCALHOST"),
-    ("CVM_ACCOUNT_SPLIT_CHARS", "characters at the last of which the domain is split off the account (@)"),
-    ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
+    asking::PROTO,
+    asking::SPLIT_CHARS,
+    asking::RANDOM_BYTES,
 ];
 
 /// Returns the modules of the settings.

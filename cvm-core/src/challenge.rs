@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::checkpassword::Record;
 use crate::credential::CredentialType;
+use crate::hex;
 use crate::secret::SecretRef;
 use crate::wire::{Envelope, Request};
 
@@ -121,19 +122,7 @@ const fn shifted(digest: [u8; 16]) -> [u8; 16] {
 }
 
 fn digest(response: &[u8]) -> Option<[u8; 16]> {
-    response.try_into().ok().or_else(|| digest_from_hex(response))
-}
-
-/// Reads 32 hexadecimal digits of either case.
-pub(crate) fn digest_from_hex(digits: &[u8]) -> Option<[u8; 16]> {
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let pairs: &[[u8; 2]; 16] = pairs.try_into().ok().filter(|_| rest.is_empty())?;
-    let mut digest = [0; 16];
-    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
-        let digit = |character: u8| char::from(character).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(*high)?.wrapping_shl(4) | digit(*low)?;
-    }
-    Some(digest)
+    response.try_into().ok().or_else(|| hex::decode(response))
 }
 
 #[cfg(test)]
@@ -141,7 +130,7 @@ mod tests {
     use super::*;
 
     fn hex(digest: [u8; 16]) -> String {
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        String::from_utf8(hex::encode(&digest)).unwrap()
     }
 
     #[test]
@@ -188,7 +177,7 @@ mod tests {
     /// What mailfront 2.12 with libcvm 0.97 sent for a digest of 0c2a819478db94419d517b90d0ba0456.
     #[test]
     fn a_digest_is_shifted_as_the_original_does() {
-        let digest = digest_from_hex(b"0c2a819478db94419d517b90d0ba0456").unwrap();
+        let digest = hex::decode(b"0c2a819478db94419d517b90d0ba0456").unwrap();
         assert_eq!(hex(shifted(digest)), "f0c2a819478db94419d517b90d0ba045");
     }
 

@@ -150,6 +150,7 @@ pub mod checkpassword;
 pub mod client;
 pub mod exchange;
 pub mod framing;
+pub mod hex;
 pub mod module;
 pub mod observe;
 pub mod sasl;

@@ -159,8 +159,8 @@ impl World {
                     assert!(until > now && client.wakes <= SCHEDULE, "it waits for {:?}", client.wakes);
                     return;
                 }
-                UdpStep::Done(reply) => {
-                    let time = self.now;
+                UdpStep::Done(done) => {
+                    let (time, reply) = (self.now, done.unwrap_or_else(|failure| Reply::failure(failure.code())));
                     client.done.get_or_insert((time, reply));
                     return;
                 }

@@ -1,9 +1,11 @@
 //! Private databases of the real kinds, in a folder of their own, ended with the value that stands for them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rustix::process::{Signal, geteuid};
@@ -80,42 +82,55 @@ impl Database {
     /// If that fails.
     #[must_use]
     pub fn start(kind: Kind, options: &[&str]) -> Self {
+        static POSTGRES: LazyLock<File> = LazyLock::new(|| Database::pack(Kind::Postgres));
+        static MYSQL: LazyLock<File> = LazyLock::new(|| Database::pack(Kind::Mysql));
         let mut database = Self::folder_for(kind, options);
         match kind {
-            Kind::Sqlite => database.sql("PRAGMA user_version=1;"),
+            Kind::Sqlite => drop(database.sql("PRAGMA user_version=1;")),
+            Kind::Postgres => database.unpack(&POSTGRES),
+            Kind::Mysql => database.unpack(&MYSQL),
+        }
+        database.resume();
+        database
+    }
+
+    /// Makes an empty database, which takes seconds, and returns an archive of its files, which is nowhere else.
+    fn pack(kind: Kind) -> File {
+        let mut database = Self::folder_for(kind, &[]);
+        let data = database.path("data");
+        match kind {
+            Kind::Sqlite => {}
             Kind::Postgres => {
-                let data = database.path("data");
                 database.make(
                     "initdb",
                     &["-D", &data, "-A", "trust", "-U", "cvm", "--no-sync", "-E", "UTF8", "--locale=C"],
                 );
                 database.resume();
-                database.client("postgres", "create database cvm")
+                database.client("postgres", "create database cvm");
             }
             Kind::Mysql => {
-                let data = format!("--datadir={}", database.path("data"));
-                // In a shared one, a server that starts deletes the tables of others.
-                let scratch = format!("--tmpdir={}", database.path("data"));
-                database.make(
-                    "mariadb-install-db",
-                    &[
-                        "--no-defaults",
-                        &data,
-                        &scratch,
-                        "--auth-root-authentication-method=normal",
-                        "--skip-test-db",
-                        SMALL[0],
-                        SMALL[1],
-                    ],
-                );
+                // In a shared folder, a server that starts deletes the tables of others.
+                let folders = [format!("--datadir={data}"), format!("--tmpdir={data}")];
+                let options = ["--auth-root-authentication-method=normal", "--skip-test-db"];
+                let arguments = [&["--no-defaults", &folders[0], &folders[1]], &options[..], &SMALL].concat();
+                database.make("mariadb-install-db", &arguments);
                 database.resume();
-                database.client(
-                    "mysql",
-                    "create database cvm; create user cvm@'%' identified by 'sesame'; grant all on cvm.* to cvm@'%';",
-                )
+                let user = "create user cvm@'%' identified by 'sesame'; grant all on cvm.* to cvm@'%';";
+                database.client("mysql", &format!("create database cvm; {user}"));
             }
-        };
-        database
+        }
+        // In order, and at once though it may have clients.
+        database.end(if kind == Kind::Postgres { Signal::INT } else { Signal::TERM });
+        let archive = tempfile::tempfile().expect("a temporary file");
+        let copy = archive.try_clone().expect("a descriptor can be duplicated");
+        tar(&["-C", &data, "-cSf", "-", "."], Stdio::null(), copy.into());
+        archive
+    }
+
+    fn unpack(&self, archive: &File) {
+        // Opened anew, it is read from its beginning.
+        let archive = File::open(format!("/proc/self/fd/{}", archive.as_raw_fd())).expect("an open file");
+        tar(&["-C", &self.path("data"), "-xpf", "-"], archive.into(), Stdio::null());
     }
 
     /// Makes a standby of a PostgreSQL database, and starts it.
@@ -211,15 +226,20 @@ impl Database {
         arguments.extend(self.options.iter().cloned());
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let program = if self.kind == Kind::Postgres { "postgres" } else { "mariadbd" };
-        let log =
-            || fs::File::options().create(true).append(true).open(self.path("log")).map(Stdio::from).expect("a log");
+        let log = || File::options().create(true).append(true).open(self.path("log")).map(Stdio::from).expect("a log");
         let mut server = self.as_nobody(&self.tool(program), &arguments);
         server.stdin(Stdio::null()).stdout(log()).stderr(log());
         let running = Running::start(&mut server);
-        let answers = eventually(MAKING, || running.has_ended() || self.answers());
+        // Clients that ask before there is a socket would hold the server up.
+        let answers = eventually(MAKING, || running.has_ended() || self.has_socket() && self.answers());
         let log = String::from_utf8_lossy(&self.folder.read("log")).into_owned();
         assert!(answers && !running.has_ended(), "{program} does not answer: {log}");
         self.running = Some(running);
+    }
+
+    fn has_socket(&self) -> bool {
+        let name = if self.kind == Kind::Postgres { format!(".s.PGSQL.{}", self.port) } else { "socket".to_owned() };
+        Path::new(&self.path(&name)).exists()
     }
 
     fn answers(&self) -> bool {
@@ -385,6 +405,13 @@ impl Database {
         };
         path.into_os_string().into_string().expect("UTF-8")
     }
+}
+
+fn tar(arguments: &[&str], input: Stdio, output: Stdio) {
+    let tar = tool("tar", "tar");
+    let mut command = command(tar.to_str().expect("UTF-8"), arguments, &[]);
+    let end = Running::start(command.stdin(input).stdout(output)).wait(MAKING);
+    assert_eq!(end, End::Exit(0), "tar {arguments:?}");
 }
 
 /// Debian keeps the programs of each version of PostgreSQL apart.

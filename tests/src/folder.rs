@@ -55,10 +55,19 @@ impl Folder {
     ///
     /// If the system refuses.
     pub fn script(&self, name: &str, lines: &str) -> String {
+        self.program(name, format!("#!/bin/sh\n{lines}\n"))
+    }
+
+    /// Writes a file that may be executed and returns its path.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn program(&self, name: &str, contents: impl AsRef<[u8]>) -> String {
         // A process that starts now would hold the file open for writing, and the system would not execute it.
         let _nothing_starts = process::nothing_starts();
-        let path = self.write(name, format!("#!/bin/sh\n{lines}\n"));
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("a script may be made executable");
+        let path = self.write(name, contents);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("our own file");
         path
     }
 

@@ -1,10 +1,11 @@
 //! PAM with a configuration of its own, and a client in C that was compiled with PAM's own headers.
 
 use std::process::Command;
+use std::sync::LazyLock;
 
 use crate::folder::Folder;
 use crate::process::{self, End, Finished};
-use crate::programs::{pam_cvm, tool};
+use crate::programs::{compiled, pam_cvm, tool};
 
 /// The configuration of one service, and the client.
 #[derive(Debug)]
@@ -23,17 +24,13 @@ impl Stack {
     /// If the client cannot be compiled.
     #[must_use]
     pub fn new(lines: &[&str]) -> Self {
+        static CLIENT: LazyLock<Vec<u8>> = LazyLock::new(|| compiled("pamclient.c", &["-pthread", "-lpam"]));
         let folder = Folder::new();
         std::fs::create_dir(folder.path("pam.d")).expect("a folder");
         // What the service does not say is taken from here.
         let other = ["auth", "account", "session", "password"].map(|group| format!("{group} required pam_deny.so\n"));
         folder.write("pam.d/other", other.concat());
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/data/pamclient.c");
-        let gcc = tool("gcc", "gcc");
-        let (client, gcc) = (folder.path("client"), gcc.to_str().expect("UTF-8"));
-        let arguments = ["-Wall", "-Werror", "-pthread", "-o", &client, source, "-lpam"];
-        let compiled = process::run(&mut process::command(gcc, &arguments, &[]), b"");
-        assert_eq!(compiled.end, End::Exit(0), "the headers of PAM are in libpam0g-dev: {compiled:?}");
+        folder.program("client", &*CLIENT);
         let stack = Self { folder };
         stack.change(lines);
         stack

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::Settings;
 use crate::folder::Folder;
@@ -42,6 +43,7 @@ impl Prefix {
     /// If the system refuses.
     #[must_use]
     pub fn empty() -> Self {
+        static BUILT: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
         let folder = Folder::new();
         fs::set_permissions(folder.path(""), PermissionsExt::from_mode(0o755)).expect("our own folder");
         fs::create_dir(folder.path("built")).expect("a folder");
@@ -49,13 +51,8 @@ impl Prefix {
         let shown = prefix.install(&["--show"]).output();
         let bin = prefix.path("bin/");
         let programs = shown.lines().filter_map(|line| line.strip_prefix("755 ")?.strip_prefix(&bin));
-        let built = programs.map(|name| (name, Make::Ours.program(name))).chain([("libpam_cvm.so", pam_cvm())]);
-        for (name, path) in built {
-            let copy = prefix.folder.path(&format!("built/{name}"));
-            let arguments = ["-o", &copy, &path];
-            let strip = tool("strip", "binutils");
-            let stripped = process::run(&mut process::command(strip.to_str().expect("UTF-8"), &arguments, &[]), b"");
-            assert_eq!(stripped.end, End::Exit(0), "{name}: {stripped:?}");
+        for (name, contents) in BUILT.get_or_init(|| stripped(programs)) {
+            prefix.folder.write(&format!("built/{name}"), contents);
         }
         prefix
     }
@@ -79,6 +76,19 @@ impl Prefix {
     pub const fn folder(&self) -> &Folder {
         &self.folder
     }
+}
+
+/// Returns programs, and the module for PAM, without what is for debuggers.
+fn stripped<'a>(programs: impl Iterator<Item = &'a str>) -> Vec<(String, Vec<u8>)> {
+    let (strip, folder) = (tool("strip", "binutils"), Folder::new());
+    let built = programs.map(|name| (name, Make::Ours.program(name))).chain([("libpam_cvm.so", pam_cvm())]);
+    let strip = |(name, path): (&str, String)| {
+        let arguments = ["-o", &folder.path(name), &path];
+        let stripped = process::run(&mut process::command(strip.to_str().expect("UTF-8"), &arguments, &[]), b"");
+        assert_eq!(stripped.end, End::Exit(0), "{name}: {stripped:?}");
+        (name.to_owned(), folder.read(name))
+    };
+    built.map(strip).collect()
 }
 
 /// Runs the installer.

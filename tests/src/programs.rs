@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::folder::Folder;
+use crate::process::{self, End};
+
 /// Whose program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
@@ -75,6 +78,22 @@ pub fn pam_cvm() -> String {
     let found = names.iter().rev().map(|name| built_programs().join(name)).find(|path| path.is_file());
     let path = found.expect("libpam_cvm.so is missing: build it with `cargo build -p pam_cvm`, or set $CVM_TEST_BIN");
     path.into_os_string().into_string().expect("the path of the programs is UTF-8")
+}
+
+/// Compiles a file of the folder `data` and returns the program, or the library.
+///
+/// # Panics
+///
+/// If that fails.
+#[must_use]
+pub fn compiled(source: &str, options: &[&str]) -> Vec<u8> {
+    let folder = Folder::new();
+    let (source, output) = (format!("{}/data/{source}", env!("CARGO_MANIFEST_DIR")), folder.path("output"));
+    let arguments = [&["-Wall", "-Werror", "-o", &output, &source], options].concat();
+    let gcc = tool("gcc", "gcc");
+    let finished = process::run(&mut process::command(gcc.to_str().expect("UTF-8"), &arguments, &[]), b"");
+    assert_eq!(finished.end, End::Exit(0), "{source}: the headers of PAM are in libpam0g-dev: {finished:?}");
+    folder.read("output")
 }
 
 /// Finds a tool of the system.

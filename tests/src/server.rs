@@ -46,6 +46,7 @@ impl Server {
     /// If it does not.
     #[must_use]
     pub fn start_program(program: &str, endpoints: &[&str], settings: Settings<'_>) -> Self {
+        assert_runtime_is_said(program, settings);
         let folder = Folder::new();
         let file = |name| std::fs::File::create(folder.path(name)).map(Stdio::from).expect("a file for the log");
         let mut command = process::command(program, endpoints, settings);
@@ -119,6 +120,16 @@ impl Server {
         self.signal(Signal::TERM);
         self.wait()
     }
+}
+
+/// Demands of the tests that are not run with each of the runtimes, which the file `once` names, that they say
+/// themselves with which our servers are to be run.
+fn assert_runtime_is_said(program: &str, settings: Settings<'_>) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or_default();
+    let is_run_once = include_str!("../once").lines().any(|part| test.contains(part));
+    let is_said = program.starts_with("/usr/") || settings.iter().any(|(name, _)| *name == "CVM_RUNTIME");
+    assert!(!is_run_once || is_said, "{test} depends on the runtime: set $CVM_RUNTIME, or take it out of tests/once");
 }
 
 /// Finds a UDP port that nobody has, on IPv4 and IPv6, and that no other test gets.

@@ -5,6 +5,7 @@ use cvm_tests::contact::Mode;
 use cvm_tests::folder::{Folder, quoted};
 use cvm_tests::process::{End, Finished, command, run};
 use cvm_tests::programs::Make;
+use cvm_tests::server::free_port;
 use cvm_tests::station::Station;
 use rustix::process::{getegid, geteuid};
 
@@ -175,6 +176,8 @@ fn modules_in_trouble_let_nobody_in() {
     let dead = format!("cvm-local:{}", folder.path("dead"));
     ours(b"alice\0pw\0", &dead, &TELL, &[]).assert_complaint(111, &[&dead, "No such file"]);
     ours(b"alice\0pw\0", &silent, &TELL, &[]).assert_complaint(111, &[&silent, "no answer"]);
+    let port = format!("cvm-udp:127.0.0.1:{}", free_port());
+    ours(b"alice\0pw\0", &port, &TELL, &[]).assert_complaint(111, &[&port, "no answer"]);
     for module in [garbage, silent, slow, killed, half, nobody, huge_id, nul, dead] {
         assert_refused(&ours(b"alice\0pw\0", &module, &TELL, &[CLIENT_TIMEOUT]), 111);
     }

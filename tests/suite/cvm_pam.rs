@@ -1,5 +1,6 @@
 //! `cvm-pam` on real accounts and services of this system, made for the test and removed again.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -9,17 +10,17 @@ use cvm_tests::contact::Mode;
 use cvm_tests::folder::Folder;
 use cvm_tests::packet::{self, ACCOUNT, DOMAIN, Hex, PASSWORD};
 use cvm_tests::process::{End, Finished, command, run};
-use cvm_tests::programs::{Make, pam_cvm, tool};
+use cvm_tests::programs::{Make, compiled, pam_cvm};
 use cvm_tests::station::Station;
 
 use crate::qmail_authuser_helpers::Dovecot;
 use crate::unix::User;
 
-const REJECTED: &[u8] = b"\x64\x01T\0";
+pub(crate) const REJECTED: &[u8] = b"\x64\x01T\0";
 const FAILED: &[u8] = b"\x04\x01T\0";
 
 /// A service of PAM, for as long as this value lives.
-struct Service {
+pub(crate) struct Service {
     name: String,
 }
 
@@ -33,8 +34,12 @@ impl Service {
     }
 
     /// The accounts of the system.
-    fn unix() -> Self {
+    pub(crate) fn unix() -> Self {
         Self::new(&["auth required pam_unix.so", "account required pam_unix.so"])
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     fn path(&self) -> String {
@@ -63,7 +68,7 @@ impl Drop for Service {
     }
 }
 
-fn login(name: &str, password: &[u8]) -> Vec<u8> {
+pub(crate) fn login(name: &str, password: &[u8]) -> Vec<u8> {
     packet::v2(2, b"T", &[(ACCOUNT, name.as_bytes()), (DOMAIN, b"ex.com"), (PASSWORD, password)])
 }
 
@@ -71,14 +76,10 @@ fn cvm_unix(packet: &[u8], settings: Settings<'_>) -> Vec<u8> {
     run(&mut command(&Make::Ours.program("cvm-unix"), &[], settings), packet).stdout
 }
 
-/// Compiles the module that asks, and returns the line of a service with it.
+/// Writes the module that asks, and returns the line of a service with it.
 fn asking_module(folder: &Folder, arguments: &str) -> [String; 2] {
-    let module = folder.path("pam_asks.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/data/pam_asks.c");
-    let gcc = tool("gcc", "gcc");
-    let words = ["-Wall", "-Werror", "-shared", "-fPIC", "-o", &module, source, "-lpam"];
-    let compiled = run(&mut command(gcc.to_str().expect("UTF-8"), &words, &[]), b"");
-    assert_eq!(compiled.end, End::Exit(0), "the headers of PAM are in libpam0g-dev: {compiled:?}");
+    static MODULE: LazyLock<Vec<u8>> = LazyLock::new(|| compiled("pam_asks.c", &["-shared", "-fPIC", "-lpam"]));
+    let module = folder.write("pam_asks.so", &*MODULE);
     ["auth", "account"].map(|group| format!("{group} required {module} {arguments}"))
 }
 

@@ -13,6 +13,7 @@ mod commands;
 mod concurrency;
 mod crypt;
 mod cvm_pam;
+mod cvm_pam_supervised;
 mod embedding;
 mod golden;
 mod hostile;

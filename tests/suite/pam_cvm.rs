@@ -180,6 +180,12 @@ fn the_secret_of_look_ups_comes_from_a_file_and_is_sent_for_no_login() {
     {
         assert_eq!(asking(&lookup, &argument).status("alice", &[], "acct_mgmt"), status, "{argument}");
     }
+    // What is too long is told as what it is, and makes nobody unknown.
+    let long = lookup.folder().write("long", "x".repeat(256));
+    let stack = asking(&lookup, &format!("secret_file={long}"));
+    assert_eq!(stack.status("alice", &[], "acct_mgmt"), 9);
+    let told = String::from_utf8(stack.pamtester("alice", "", &[], &["acct_mgmt"]).stderr).expect("text");
+    assert!(told.contains(&format!("{long}: expected a line of up to 255 bytes")), "{told}");
     let login = asking(&lookup, &format!("secret_file={right}"));
     assert_eq!(login.status("alice", &["secret"], "authenticate"), 9);
 }
@@ -242,17 +248,21 @@ fn it_shares_a_stack_with_the_accounts_of_the_system() {
     let stack = asking(&station, "");
     let cvm = format!("CVM cvm={}", station.module(Mode::Local));
     let orders = [
-        [format!("auth sufficient {cvm}"), "auth required pam_unix.so try_first_pass".to_owned()],
-        ["auth sufficient pam_unix.so".to_owned(), format!("auth required {cvm} use_first_pass")],
+        [format!("auth sufficient {cvm}"), "auth required pam_unix.so try_first_pass nodelay".to_owned()],
+        ["auth sufficient pam_unix.so nodelay".to_owned(), format!("auth required {cvm} use_first_pass")],
     ];
     for lines in orders {
         stack.change(&lines.each_ref().map(String::as_str));
         for (name, password, is_let_in) in
             [("alice", "secret", true), (&user.name, "secret", true), ("alice", "x", false), (&user.name, "x", false)]
         {
-            let status = stack.status(name, &[password], "authenticate");
-            assert_eq!(status == 0, is_let_in, "{lines:?}: {name} {password}: {status}");
-            assert_eq!(stack.call(name, &[password], &["authenticate"]).len(), 2, "one prompt");
+            let told = stack.call(name, &[password], &["authenticate"]);
+            assert_eq!(told[0], "prompt Password: ", "{lines:?}: {name} {password}");
+            assert_eq!(
+                (told.len(), told[1] == "authenticate 0"),
+                (2, is_let_in),
+                "{lines:?}: {name} {password}: {told:?}"
+            );
         }
     }
 }
@@ -273,6 +283,7 @@ fn the_example_lets_in_whom_it_should() {
             .take(5)
             .map(|line| {
                 line.replace("pam_cvm.so", "CVM")
+                    .replace("auth    sufficient pam_unix.so", "auth sufficient pam_unix.so nodelay")
                     .replace("cvm-local:/run/cvm/login", &login.module(Mode::Local))
                     .replace("cvm-local:/run/cvm/lookup", &lookup.module(Mode::Local))
             })

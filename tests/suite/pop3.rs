@@ -259,12 +259,17 @@ fn modules_in_trouble_let_nobody_in() {
 
 /// Programs without descriptor 3 have codes.
 fn assert_told_as_temporary(trouble: &Trouble) {
-    for client in ["cvm-testclient", "cvm-v1testclient"] {
+    let ask = |client| {
         let arguments = [trouble.module(), "tim", "here.example", PASSWORD];
         let mut client = command(&Make::Ours.program(client), &arguments, &[("CVM_CLIENT_TIMEOUT", "500")]);
         let told = run_within(Duration::from_secs(60), &mut client, b"");
         assert!(matches!(told.end, End::Exit(1..=7)) && told.stdout.is_empty(), "{trouble}: {told:?}");
-    }
+    };
+    thread::scope(|scope| {
+        for client in ["cvm-testclient", "cvm-v1testclient"] {
+            scope.spawn(move || ask(client));
+        }
+    });
 }
 
 /// A real module, stopped with a request before it, and killed.

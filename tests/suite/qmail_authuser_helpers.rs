@@ -166,11 +166,13 @@ impl Dovecot {
     /// Starts one that has passwords judged so.
     pub(crate) fn with_passdb(folder: Folder, passdb: &str) -> Self {
         let path = |name: &str| folder.path(name);
+        // Without what makes those wait who fail.
         let configuration = format!(
             "base_dir = {}\nstate_dir = {}\nlog_path = {}\nauth_verbose = yes\nprotocols =\nssl = no\nauth_failure_delay = 0\n\
              default_internal_user = root\ndefault_login_user = nobody\n\
              passdb {{\n  {passdb}\n}}\n\
              userdb {{\n  driver = static\n  args = uid=1 gid=1 home=/\n}}\n\
+             service anvil {{\n  unix_listener anvil-auth-penalty {{\n    mode = 0\n  }}\n}}\n\
              service auth {{\n  user = root\n  unix_listener tester {{\n    mode = 0600\n  }}\n}}\n",
             path("base"),
             path("state"),

@@ -1,9 +1,11 @@
 //! A real qpsmtpd in front of our modules, with our plugin and with the two that it ships, and Python's client.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use cvm_tests::Settings;
 use cvm_tests::contact::Mode;
@@ -23,26 +25,33 @@ struct Qpsmtpd {
     _running: Running,
 }
 
-/// Logs in by one mechanism, or asks about recipients, and prints replies.
+/// Logs in by mechanisms, each time anew, or asks about recipients, and prints replies.
 const CLIENT: &str = "
 import smtplib, sys
 port, what, *words = sys.argv[1:]
-with smtplib.SMTP('127.0.0.1', int(port), timeout=20) as server:
-    server.ehlo()
-    if what == 'offers':
-        print(' '.join(sorted(server.esmtp_features.get('auth', '').split())))
-    if what == 'recipients':
-        server.mail('sender@elsewhere.example')
-        for word in words:
-            code, text = server.rcpt(word)
-            print(code, text.decode())
-    if what in ('PLAIN', 'LOGIN', 'CRAM-MD5'):
-        server.user, server.password = words
-        try:
-            code, text = server.auth(what, getattr(server, 'auth_' + what.lower().replace('-', '_')))
-        except smtplib.SMTPAuthenticationError as error:
-            code, text = error.smtp_code, error.smtp_error
+def session(run):
+    with smtplib.SMTP('127.0.0.1', int(port), timeout=20) as server:
+        server.ehlo()
+        run(server)
+def offers(server):
+    print(' '.join(sorted(server.esmtp_features.get('auth', '').split())))
+def recipients(server):
+    server.mail('sender@elsewhere.example')
+    for word in words:
+        code, text = server.rcpt(word)
         print(code, text.decode())
+def login(server, mechanism, user, password):
+    server.user, server.password = user, password
+    try:
+        code, text = server.auth(mechanism, getattr(server, 'auth_' + mechanism.lower().replace('-', '_')))
+    except smtplib.SMTPAuthenticationError as error:
+        code, text = error.smtp_code, error.smtp_error
+    print(code, text.decode())
+if what == 'logins':
+    for login_words in zip(words[::3], words[1::3], words[2::3]):
+        session(lambda server: login(server, *login_words))
+else:
+    session({'offers': offers, 'recipients': recipients}[what])
 ";
 
 impl Qpsmtpd {
@@ -51,14 +60,20 @@ impl Qpsmtpd {
     }
 
     fn with_settings(plugins: &[&str], settings: Settings<'_>) -> Self {
-        let folder = configured(plugins);
+        let forkserver = tool("qpsmtpd-forkserver", "qpsmtpd");
+        Self::run(configured(plugins), &[forkserver.to_str().expect("UTF-8")], settings)
+    }
+
+    /// Starts the server by this command.
+    fn run(folder: Folder, server: &[&str], settings: Settings<'_>) -> Self {
         let port = free_port();
         let config = folder.path("config");
-        let forkserver = tool("qpsmtpd-forkserver", "qpsmtpd");
         let user = run(&mut command("/usr/bin/id", &["-un"], &[]), b"").output();
-        let arguments = ["-u", user.trim(), "-l", "127.0.0.1", "-p", &port.to_string(), "-H"];
+        let port_text = port.to_string();
+        let options = ["-u", user.trim(), "-l", "127.0.0.1", "-p", &port_text, "-H"];
+        let arguments = [&server[1..], &options].concat();
         let settings = [&[("QPSMTPD_CONFIG", config.as_str())], settings].concat();
-        let mut server = command(forkserver.to_str().expect("UTF-8"), &arguments, &settings);
+        let mut server = command(server[0], &arguments, &settings);
         let log = fs::File::create(folder.path("log")).expect("a file");
         let running = Running::start(server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log));
         let server = Self { folder, port, _running: running };
@@ -78,7 +93,12 @@ impl Qpsmtpd {
     }
 
     fn login(&self, mechanism: &str, user: &str, password: &str) -> String {
-        self.client(&[mechanism, user, password]).concat()
+        self.logins(&[[mechanism, user, password]]).concat()
+    }
+
+    /// Returns the replies to a mechanism, a user and a password each.
+    fn logins(&self, logins: &[[&str; 3]]) -> Vec<String> {
+        self.client(&[&["logins"], logins.as_flattened()].concat())
     }
 
     fn log(&self) -> String {
@@ -120,16 +140,17 @@ fn every_mechanism_logs_in_over_each_contact_mode_by_its_own_hook_and_by_the_one
             let plugin = format!("auth_cvm modules {module} mechanisms {mechanisms} message Wrong name or password");
             let server = Qpsmtpd::start(&[&plugin]);
             assert_eq!(server.client(&["offers"]), ["CRAM-MD5 LOGIN PLAIN"]);
+            let (mut asked, mut expected) = (Vec::new(), Vec::new());
             for mechanism in MECHANISMS {
-                for user in ["alice", "Carol@ex.com"] {
-                    let password = if user == "alice" { "secret" } else { "pass word" };
-                    assert_eq!(server.login(mechanism, user, password), accepted(mechanism, user), "{mode}");
+                for (user, password) in [("alice", "secret"), ("Carol@ex.com", "pass word")] {
+                    asked.extend([[mechanism, user, password], [mechanism, user, "wrong"]]);
                     let no = refused(mechanism, user, " - Wrong name or password");
-                    assert_eq!(server.login(mechanism, user, "wrong"), no, "{mode}");
+                    expected.extend([accepted(mechanism, user), no]);
                 }
-                let unknown = refused(mechanism, "mallory", " - Wrong name or password");
-                assert_eq!(server.login(mechanism, "mallory", "secret"), unknown, "{mode}");
+                asked.push([mechanism, "mallory", "secret"]);
+                expected.push(refused(mechanism, "mallory", " - Wrong name or password"));
             }
+            assert_eq!(server.logins(&asked), expected, "{mode}");
             let log = server.log();
             assert!(!log.contains("pass word") && log.contains("pass: login accepted"), "{log}");
         }
@@ -160,8 +181,42 @@ fn a_server_is_found_over_ipv6_and_by_name() {
     let _server = Server::start(Make::Ours, &endpoints.each_ref().map(String::as_str), &settings);
     for host in ["[::1]", "localhost"] {
         let server = Qpsmtpd::start(&[&format!("auth_cvm modules cvm-udp:{host}:{port} random_bytes 0")]);
-        assert_eq!(server.login("PLAIN", "alice", "secret"), accepted("PLAIN", "alice"), "{host}");
+        let reply = server.login("PLAIN", "alice", "secret");
+        assert_eq!(reply, accepted("PLAIN", "alice"), "{host}: {}", server.log());
     }
+}
+
+/// A name server that knows no names of addresses, which qpsmtpd asks for on its own, and is silent about all else.
+fn silent_name_server(address: &str) {
+    let socket = UdpSocket::bind(address).expect("a port of root's that nobody has");
+    thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut packet) {
+            let question = &mut packet[..length];
+            if question.windows(7).any(|name| name == b"in-addr") {
+                // An answer, and there is no such name.
+                question[2..4].copy_from_slice(&[0x81, 0x83]);
+                let _ = socket.send_to(question, from);
+            }
+        }
+    });
+}
+
+/// The server has a file of name servers of its own, in which is the silent one.
+#[test]
+fn a_name_is_looked_for_no_longer_than_the_time_out() {
+    silent_name_server("127.0.0.2:53");
+    let folder = configured(&["auth_cvm modules cvm-udp:cvm.example:791 timeout 700"]);
+    let resolver = folder.write("resolv.conf", "nameserver 127.0.0.2\noptions timeout:25 attempts:1\n");
+    let (unshare, forkserver) = (tool("unshare", "util-linux"), tool("qpsmtpd-forkserver", "qpsmtpd"));
+    let lines = format!("mount --bind {resolver} /etc/resolv.conf && exec {} \"$@\"", forkserver.display());
+    let start = [unshare.to_str().expect("UTF-8"), "-m", "/bin/sh", "-c", &lines, "sh"];
+    let server = Qpsmtpd::run(folder, &start, &[]);
+    let began = Instant::now();
+    assert_eq!(server.login("PLAIN", "alice", "secret"), refused("PLAIN", "alice", ""));
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let log = server.log();
+    assert!(log.contains("error: cvm.example port 791: the address is not found in time"), "{log}");
 }
 
 /// Behind ours stands a plugin that knows one more user: it is asked where ours does not decide.
@@ -195,25 +250,30 @@ fn a_no_is_final_only_for_the_module_s_own_accounts() {
 fn an_outage_is_left_to_the_next_plugin_and_logged() {
     let folder = Folder::new();
     let other = Station::start(Make::Ours, TABLE, &[]);
+    let second = format!("auth_cvm:1 modules {}", other.module(Mode::Udp));
     let served = |trouble: &&Trouble| !trouble.module().starts_with("cvm-command:");
-    for trouble in Trouble::all(&folder).iter().filter(served) {
-        if trouble.module().contains(' ') {
-            // qpsmtpd's configuration has no way to write a blank.
-            let path = trouble.module().trim_start_matches("cvm-local:");
-            let _ = std::os::unix::fs::symlink(path, path.replace(' ', "_"));
+    let troubles = Trouble::all(&folder);
+    thread::scope(|scope| {
+        for trouble in troubles.iter().filter(served) {
+            scope.spawn(|| assert_left_to(&second, trouble));
         }
-        let first = format!("auth_cvm modules {} timeout 700", trouble.module().replace(' ', "_"));
-        let server = Qpsmtpd::start(&[&first]);
-        let reply = server.login("PLAIN", "alice", "secret");
-        assert_eq!(reply, refused("PLAIN", "alice", ""), "{trouble}");
-        assert!(
-            server.log().contains("error: nothing can be told of this login: code "),
-            "{trouble}: {}",
-            server.log()
-        );
-        let second = format!("auth_cvm:1 modules {}", other.module(Mode::Udp));
-        assert_eq!(Qpsmtpd::start(&[&first, &second]).login("LOGIN", "alice", "secret"), accepted("LOGIN", "alice"));
+    });
+}
+
+fn assert_left_to(second: &str, trouble: &Trouble) {
+    if trouble.module().contains(' ') {
+        // qpsmtpd's configuration has no way to write a blank.
+        let path = trouble.module().trim_start_matches("cvm-local:");
+        let _ = std::os::unix::fs::symlink(path, path.replace(' ', "_"));
     }
+    let first = format!("auth_cvm modules {} timeout 700", trouble.module().replace(' ', "_"));
+    let server = Qpsmtpd::start(&[&first]);
+    let reply = server.login("PLAIN", "alice", "secret");
+    assert_eq!(reply, refused("PLAIN", "alice", ""), "{trouble}");
+    let log = server.log();
+    assert!(log.contains("error: nothing can be told of this login: code "), "{trouble}: {log}");
+    let server = Qpsmtpd::start(&[&first, second]);
+    assert_eq!(server.login("LOGIN", "alice", "secret"), accepted("LOGIN", "alice"), "{trouble}");
 }
 
 #[test]
@@ -247,7 +307,12 @@ fn recipients_are_checked_by_a_module_in_lookup_mode() {
 #[test]
 fn mistakes_in_its_line_are_told_and_nothing_is_served() {
     let secrets = Folder::new();
-    let long = format!("auth_cvm lookup cvm-local:/a secret_file {}", secrets.write("long", "x".repeat(256)));
+    let long = secrets.write("long", "x".repeat(256));
+    let told_of_long = format!("secret_file {long}: expected up to 255 bytes");
+    let long = format!("auth_cvm lookup cvm-local:/a secret_file {long}");
+    let domain = format!("domain {}", "x".repeat(256));
+    let long_domain = format!("auth_cvm modules cvm-local:/a {domain}");
+    let told_of_domain = format!("{domain}: expected up to 255 bytes");
     for (line, told) in [
         ("auth_cvm", "modules or lookup is missing, expected cvm-local:PATH"),
         ("auth_cvm modules cvm-unix", "modules cvm-unix: expected cvm-local:PATH"),
@@ -258,7 +323,8 @@ fn mistakes_in_its_line_are_told_and_nothing_is_served() {
         ("auth_cvm modules cvm-local:/a random_bytes 256", "random_bytes 256: expected a number"),
         ("auth_cvm modules cvm-local:/a unscoped no", "unscoped no: expected deny or declined"),
         ("auth_cvm lookup cvm-local:/a secret_file /none", "secret_file /none: "),
-        (&long, "the secret of lookup mode: expected up to 255 bytes"),
+        (&long, &told_of_long),
+        (&long_domain, &told_of_domain),
         ("auth_cvm modules cvm-local:/a message", "message: expected a text"),
         ("auth_cvm socket /a", "socket: expected one of domain, lookup"),
     ] {
@@ -282,10 +348,12 @@ fn its_own_plugin_for_cvm_speaks_version_1_to_our_module() {
         Qpsmtpd::start(&[&format!("auth/auth_cvm_unix_local cvm_socket {socket} enable_smtp yes enable_ssmtp yes")]);
     assert_eq!(server.client(&["offers"]), ["LOGIN PLAIN"]);
     for mechanism in ["LOGIN", "PLAIN"] {
-        assert!(server.login(mechanism, "alice", "secret").starts_with(&accepted(mechanism, "alice")));
-        assert!(server.login(mechanism, "alice@ex.com", "secret").starts_with("235 "));
-        assert!(server.login(mechanism, "alice", "wrong").starts_with("535 "));
-        assert!(server.login(mechanism, "mallory", "secret").starts_with("535 "));
+        let logins = [("alice", "secret"), ("alice@ex.com", "secret"), ("alice", "wrong"), ("mallory", "secret")];
+        let replies = server.logins(&logins.map(|(user, password)| [mechanism, user, password]));
+        assert!(replies[0].starts_with(&accepted(mechanism, "alice")), "{replies:?}");
+        for (reply, code) in replies.iter().zip(["235 ", "235 ", "535 ", "535 "]) {
+            assert!(reply.starts_with(code), "{replies:?}");
+        }
     }
     let each = ["+ alice@localhost", "+ alice@ex.com", "- alice@localhost", "- mallory@localhost"];
     assert_eq!(station.server().requests(), [each, each].concat());

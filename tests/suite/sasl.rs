@@ -325,10 +325,9 @@ fn modules_in_trouble_are_temporary_and_let_nobody_in() {
     }
 }
 
-/// Takes the line away that must name a module which gave no answer that can be used; over UDP that amounts to one of
-/// code 4.
+/// Takes the line away that must name a module which gave no answer that can be used.
 fn said_why(module: &str, found: Finished) -> Finished {
-    let answers = module.contains("/code-") || module.starts_with("cvm-udp:");
+    let answers = module.contains("/code-");
     let text = String::from_utf8_lossy(&found.stderr);
     let (why, rest): (Vec<_>, Vec<_>) = text.split_inclusive('\n').partition(|line| line.contains(module));
     assert_eq!(why.len(), usize::from(!answers), "{module}: {found:?}");

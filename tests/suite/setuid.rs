@@ -30,15 +30,15 @@ const REFUSING: [(&str, &str, u8); 9] = [
     ("cvm-sasltest", "/var/yes plain", 1),
 ];
 
-/// Runs each program with this mode, and prints what it says.
-fn run_each(mode: &str) -> String {
+/// Runs each program with this mode, after a change of its file, and returns what it says.
+fn run_each(mode: &str, change: &str) -> String {
     let yes = "printf '#!/bin/sh\\nprintf \"\\\\0\\\\0\\\\001\\\\001a\\\\002\\\\0010\\\\003\\\\0010\\\\005\\\\001/\\\\0\"' >/var/yes\n\
                chmod 755 /var/yes\n"
         .to_owned();
     let each = REFUSING.map(|(name, arguments, _)| {
         let program = quoted(&Make::Ours.program(name));
         format!(
-            "install -m {mode} {program} /var/{name}; printf 'a\\0b\\0\\0' >/var/record\n\
+            "install -m {mode} {program} /var/{name}; {change} /var/{name}; printf 'a\\0b\\0\\0' >/var/record\n\
              as_nobody /var/{name} {arguments} 3</var/record </dev/null 2>&1; echo \"status $?\"\n"
         )
     });
@@ -47,12 +47,22 @@ fn run_each(mode: &str) -> String {
 
 #[test]
 fn a_program_that_trusts_its_caller_refuses_to_have_more_rights_than_he() {
-    let expected = REFUSING.map(|(name, _, status)| {
-        format!("{name}: must not be installed setuid: whoever runs it names what it trusts\nstatus {status}\n")
-    });
-    assert_eq!(run_each("4755"), expected.concat());
-    assert_eq!(run_each("2755"), expected.concat());
-    assert!(!run_each("755").contains("setuid"));
+    let refused = |why: &str| {
+        let why = format!("whoever runs it names what it trusts, so it must not be {why}");
+        REFUSING.map(|(name, _, status)| format!("{name}: {why}\nstatus {status}\n")).concat()
+    };
+    let setuid =
+        "installed setuid or setgid: whoever starts it changes users, with setuidgid or User= of a systemd unit";
+    assert_eq!(run_each("4755", ":"), refused(setuid));
+    assert_eq!(run_each("2755", ":"), refused(setuid));
+    // What setcap does; its package is not needed for that.
+    let lend = "'import os, sys; os.setxattr(sys.argv[1], \"security.capability\", \
+                bytes([1, 0, 0, 2, 0, 4, *[0] * 14]))'";
+    let python = tool("python3", "python3");
+    let capable = "given capabilities with setcap: whoever starts it gives them, with setpriv --ambient-caps or \
+                   AmbientCapabilities= of a systemd unit";
+    assert_eq!(run_each("755", &format!("{} -c {lend}", python.display())), refused(capable));
+    assert!(!run_each("755", ":").contains("must not be"));
 }
 
 /// Such a child can be neither ended nor waited for without end.

@@ -3,10 +3,9 @@
 use cvm_core::challenge::ChallengeResponse;
 use cvm_core::checkpassword::{MalformedRecord, RECORD_MAX, Record};
 use cvm_core::wire::Request;
-use cvm_core::{CredentialType, Secret, SecretRef};
+use cvm_core::{CredentialType, Secret, SecretRef, hex};
 
 use super::name::Name;
-use crate::hex;
 
 /// A password, the response to a challenge, or bytes that may be either.
 #[derive(Debug)]

@@ -40,6 +40,7 @@ use cvm_core::wire::{FactWriter, Request};
 use cvm_core::{FactType, StandardFacts};
 
 use crate::Notices;
+use crate::halt::cost_of_lookup;
 use crate::notices::Once;
 
 pub use claim::Claim;
@@ -161,7 +162,7 @@ impl Module for Authuser {
     }
 
     fn lookup_cost(&self, request: &Request<'_>) -> Cost {
-        self.lookup_inline(request).map_or_else(|cost| cost, |_| Cost::Inline)
+        cost_of_lookup(self, request)
     }
 
     fn authenticate_cost(&self, account: &Account) -> Cost {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cvm_core::SecretRef;
+use cvm_core::{SecretRef, hex};
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -10,7 +10,6 @@ use zeroize::Zeroize;
 
 use super::claim::Claim;
 use super::helper::Helper;
-use crate::hex;
 
 /// What follows the first colon of a line.
 #[derive(Clone, Copy)]

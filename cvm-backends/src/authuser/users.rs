@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cvm_core::module::{Cost, Lookup, Temporary};
-use cvm_core::{Secret, SecretRef};
+use cvm_core::{Secret, SecretRef, hex};
 use nix::unistd::User;
 use zeroize::Zeroizing;
 
@@ -16,7 +16,6 @@ use super::name::Name;
 use super::table::{Found, Line, PassedOver, Table};
 use super::token::{Token, is_right};
 use crate::Notices;
-use crate::hex;
 use crate::notices::Once;
 use crate::unix::{self, Unix};
 use crate::watched::Watched;

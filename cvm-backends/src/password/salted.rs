@@ -1,13 +1,12 @@
 //! Salted digests as in LDAP, PBKDF2 as Dovecot writes it, and the digest without salt that vmailmgr wrote.
 
 use base64ct::{Base64, Encoding};
-use cvm_core::SecretRef;
+use cvm_core::{SecretRef, hex};
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
 use super::form::{Load, number};
-use crate::hex;
 
 /// The longest salt.
 const SALT_MAX: usize = 64;

@@ -6,8 +6,9 @@ use std::{io, iter};
 use cvm_core::answer::Patience;
 
 use super::control::{self, Control, Domains, Prepends};
-use super::{Halt, HostOptions, Rules};
+use super::{HostOptions, Rules};
 use crate::Notices;
+use crate::halt::Halt;
 
 /// What stands in for a missing `me` and a missing `envnoathost`.
 const NO_HOST: &[u8] = b"envnoathost";

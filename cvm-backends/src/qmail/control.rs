@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use cvm_core::answer::Patience;
 
-use super::{Halt, Rules};
+use super::Rules;
 use crate::Notices;
+use crate::halt::Halt;
 use crate::watched::Watched;
 
 /// A control file and what it says; one that is missing says nothing.

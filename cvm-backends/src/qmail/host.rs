@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use cvm_core::answer::Patience;
 
+use super::Rules;
 use super::address::Addresses;
 use super::places::Places;
 use super::users::{Assigned, Search, Users};
-use super::{Halt, Rules};
 use crate::Notices;
+use crate::halt::Halt;
 
 /// The settings of a host.
 #[derive(Clone, Debug)]

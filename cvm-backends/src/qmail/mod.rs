@@ -37,6 +37,7 @@ use cvm_core::wire::{FactWriter, Request};
 use cvm_core::{Scope, StandardFacts};
 
 use crate::Notices;
+use crate::halt::{Halt, cost_of_lookup};
 use crate::notices::Once;
 use dotfile::{Access, Instructions};
 
@@ -102,21 +103,6 @@ enum Delivery {
     Others,
     /// This one.
     Ours,
-}
-
-/// Why a look-up ended without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Halt {
-    /// It would have to wait, for which there is no patience.
-    Waits,
-    /// Something failed.
-    Failed,
-}
-
-impl From<io::Error> for Halt {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::WouldBlock { Self::Waits } else { Self::Failed }
-    }
 }
 
 impl Qmail {
@@ -197,16 +183,12 @@ impl Module for Qmail {
     type Account = Account;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
-        self.find(request, Patience::Blocking).map_err(|_| Temporary::IO)
+        Ok(self.find(request, Patience::Blocking)?)
     }
 
     /// What has to wait shows on the way.
     fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Account>, Temporary>, Cost> {
-        match self.find(request, Patience::Immediate) {
-            Ok(found) => Ok(Ok(found)),
-            Err(Halt::Failed) => Ok(Err(Temporary::IO)),
-            Err(Halt::Waits) => Err(Cost::Wait),
-        }
+        Halt::inline(self.find(request, Patience::Immediate))
     }
 
     /// There are no passwords here: who asks for a verdict has configured the wrong module.
@@ -235,7 +217,7 @@ impl Module for Qmail {
     }
 
     fn lookup_cost(&self, request: &Request<'_>) -> Cost {
-        self.lookup_inline(request).map_or_else(|cost| cost, |_| Cost::Inline)
+        cost_of_lookup(self, request)
     }
 
     fn refresh(&self) {

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use cvm_core::answer::Patience;
 
-use super::Halt;
+use crate::halt::Halt;
 
 /// The file systems that answer from memory or a local disk.
 const LOCAL: [&[u8]; 13] = [

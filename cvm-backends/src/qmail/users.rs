@@ -11,9 +11,10 @@ use cvm_core::answer::Patience;
 use nix::errno::Errno;
 use nix::unistd::User;
 
+use super::Rules;
 use super::places::Places;
-use super::{Halt, Rules};
 use crate::cdb::{Cdb, WatchedCdb};
+use crate::halt::Halt;
 use crate::stamp::Links;
 
 /// Names of the system's users are shorter than this for qmail-getpw.

@@ -9,7 +9,8 @@ use cvm_core::answer::Patience;
 use super::login::Login;
 use super::{Files, Options};
 use crate::Notices;
-use crate::qmail::{Assigned, Control, Halt, Rules, Search, Users};
+use crate::halt::Halt;
+use crate::qmail::{Assigned, Control, Rules, Search, Users};
 
 /// A domain of vpopmail.
 #[derive(Clone, Debug, PartialEq, Eq)]

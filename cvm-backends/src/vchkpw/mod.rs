@@ -36,11 +36,12 @@ use cvm_core::{Scope, StandardFacts};
 use nix::unistd::User;
 
 use crate::Notices;
+use crate::halt::{Halt, cost_of_lookup};
 use crate::judge::Judge;
 use crate::notices::OncePerFile;
 use crate::password::Comparison;
 use crate::pwfile::OwnedLine;
-use crate::qmail::{Halt, Places};
+use crate::qmail::Places;
 use crate::stamp::Links;
 use crate::tables::Tables;
 use domain::{Domain, Domains};
@@ -187,16 +188,12 @@ impl Module for Vchkpw {
     type Account = Account;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
-        self.find(request, Patience::Blocking).map_err(|_| Temporary::IO)
+        Ok(self.find(request, Patience::Blocking)?)
     }
 
     /// What has to wait shows on the way.
     fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Account>, Temporary>, Cost> {
-        match self.find(request, Patience::Immediate) {
-            Ok(found) => Ok(Ok(found)),
-            Err(Halt::Failed) => Ok(Err(Temporary::IO)),
-            Err(Halt::Waits) => Err(Cost::Wait),
-        }
+        Halt::inline(self.find(request, Patience::Immediate))
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
@@ -230,7 +227,7 @@ impl Module for Vchkpw {
     }
 
     fn lookup_cost(&self, request: &Request<'_>) -> Cost {
-        self.lookup_inline(request).map_or_else(|cost| cost, |_| Cost::Inline)
+        cost_of_lookup(self, request)
     }
 
     fn authenticate_cost(&self, account: &Account) -> Cost {

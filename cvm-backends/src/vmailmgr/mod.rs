@@ -29,10 +29,11 @@ use zeroize::Zeroizing;
 
 use crate::Notices;
 use crate::cdb::Cdb;
+use crate::halt::{Halt, cost_of_lookup};
 use crate::judge::Judge;
 use crate::notices::Once;
 use crate::password::Comparison;
-use crate::qmail::{Assigned, Halt, Host, HostOptions, Resident, Rules};
+use crate::qmail::{Assigned, Host, HostOptions, Resident, Rules};
 use crate::tables::Tables;
 use convert::{Converter, Entry};
 use record::Record;
@@ -208,16 +209,12 @@ impl Module for Vmailmgr {
     type Account = Account;
 
     fn lookup(&self, request: &Request<'_>) -> Result<Lookup<Account>, Temporary> {
-        self.find(request, Patience::Blocking).map_err(|_| Temporary::IO)
+        Ok(self.find(request, Patience::Blocking)?)
     }
 
     /// What has to wait shows on the way.
     fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Account>, Temporary>, Cost> {
-        match self.find(request, Patience::Immediate) {
-            Ok(found) => Ok(Ok(found)),
-            Err(Halt::Failed) => Ok(Err(Temporary::IO)),
-            Err(Halt::Waits) => Err(Cost::Wait),
-        }
+        Halt::inline(self.find(request, Patience::Immediate))
     }
 
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
@@ -254,7 +251,7 @@ impl Module for Vmailmgr {
     }
 
     fn lookup_cost(&self, request: &Request<'_>) -> Cost {
-        self.lookup_inline(request).map_or_else(|cost| cost, |_| Cost::Inline)
+        cost_of_lookup(self, request)
     }
 
     /// Where a right password would be converted, a wrong one is judged by those who can wait, too.

@@ -43,10 +43,7 @@ options, any of which makes failures count instead of end it, and prints a summa
 const V2: Program = Program {
     arguments: "[OPTION]... COUNT MODULE[,MODULE...] ACCOUNT DOMAIN [PASSWORD]",
     about: about!("2"),
-    settings: &[
-        ("CVM_LOOKUP_SECRET", "the secret to send to a module in lookup mode"),
-        ("CVM_RANDOM_BYTES", "length of the random tag, 0 to 255, if a module of the list is asked over UDP (8)"),
-    ],
+    settings: &[asking::LOOKUP_SECRET, asking::RANDOM_BYTES],
     more_settings: asking::SETTINGS,
 };
 

@@ -7,6 +7,7 @@ use cvm_bins::environment::{self, SettingError};
 use cvm_bins::program::{Program, Stopped};
 use cvm_bins::{serving, stop};
 
+use crate::memory;
 use crate::pam::Pam;
 
 const PROGRAM: Program = Program {
@@ -22,6 +23,7 @@ const PROGRAM: Program = Program {
 pub fn main() -> u8 {
     let open = |notices: Notices| service().map(|service| Pam::new(service, notices));
     PROGRAM.run(|arguments| {
+        memory::share_heap();
         // Modules of PAM run programs, and wait for them.
         stop::collect_children().map_err(|error| Stopped::Io(format!("signals: {error}")))?;
         serving::run(&PROGRAM, arguments, open, open)

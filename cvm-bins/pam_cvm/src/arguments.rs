@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cvm_core::client::{Endpoint, ModuleList};
+use cvm_core::wire::VALUE_MAX;
 use cvm_core::{CredentialType, parse_integer};
 
 /// What a line says.
@@ -112,7 +113,7 @@ impl Arguments {
         let (name, value) = argument.split_at(cut);
         let value = value.get(1..).unwrap_or_default();
         match name {
-            b"domain" => self.domain = value.to_vec(),
+            b"domain" => self.domain = sendable(value).ok_or("up to 255 bytes")?,
             b"split" => self.split = value.to_vec(),
             b"prompt" => self.prompt = Some(CString::new(value).map_err(|_| "text without NUL")?),
             b"timeout" => self.timeout = timeout(value).ok_or("milliseconds from 1 to 4294967295")?,
@@ -162,6 +163,11 @@ fn local_credential(value: &[u8]) -> Option<CredentialType> {
     CredentialType::new(number).filter(|kind| kind.may_repeat())
 }
 
+/// Takes what fits into a request: else the line, and no user, would be to blame that none does.
+fn sendable(value: &[u8]) -> Option<Vec<u8>> {
+    (value.len() <= VALUE_MAX).then(|| value.to_vec())
+}
+
 fn absolute(value: &[u8]) -> Option<PathBuf> {
     value.starts_with(b"/").then(|| OsString::from_vec(value.to_vec()).into())
 }
@@ -193,7 +199,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
+        let long = format!("domain={}", "x".repeat(256));
+        assert!(parse(&format!("cvm=cvm-local:/x {}", &long[..long.len() - 1])).is_ok());
         for wrong in [
+            long.as_str(),
             "cvm=",
             "cvm=/bin/cvm-unix",
             "cvm=cvm-unix",

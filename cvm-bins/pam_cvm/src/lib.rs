@@ -4,7 +4,7 @@
 //! [`groups`] with a [`Handle`](libpam::Handle) in the place of pointers. [`arguments`] reads the line of the
 //! configuration, [`question`] asks, and [`status`] is what PAM is told.
 //!
-//! The library lives in processes of others. It has no state, starts neither threads nor programs, reads no variable of
+//! The library lives in processes of others. It has no state but that its panics are silent, starts neither threads nor programs, reads no variable of
 //! the environment, which may be that of whoever called a setuid program, and bounds every wait.
 
 pub mod arguments;

@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::sync::Once;
 
 use cvm_core::Secret;
 
@@ -215,8 +216,10 @@ unsafe fn answer(
 /// No panic gets across the border, nor does its message into the application's standard error, which may be a
 /// connection.
 fn guarded(answer: impl FnOnce() -> Status) -> Status {
-    // This is the hook of our own copy of the standard library: nothing of the application's changes.
-    std::panic::set_hook(Box::new(|_| {}));
+    // The one thing that a call leaves to the next. It and the hook, which needs no memory, are in the library, with its
+    // own copy of Rust's: nothing of the application's changes, and nothing is left when the library is unloaded.
+    static SILENCE: Once = Once::new();
+    SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     catch_unwind(AssertUnwindSafe(answer)).unwrap_or(Status::SERVICE_ERR)
 }
 

@@ -1,11 +1,12 @@
 //! Asking CVM modules about a user.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use cvm_core::account::Account;
 use cvm_core::client::{ClientRequest, Credentials};
-use cvm_core::wire::Reply;
+use cvm_core::wire::{Reply, VALUE_MAX};
 use cvm_core::{CredentialType, Secret, SecretRef};
 use cvm_io_blocking::client::{Client, Failure, fill_with_random};
 
@@ -28,8 +29,13 @@ pub enum Unanswered {
     #[error("random generator: {0}")]
     Random(io::Error),
     /// The secret of lookup mode cannot be read.
-    #[error("secret_file: {0}")]
-    Secret(io::Error),
+    #[error("{path}: {source}")]
+    Secret {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        source: io::Error,
+    },
 }
 
 /// A user as modules know him.
@@ -58,7 +64,7 @@ pub fn ask_about_password(
 ///
 /// [`Unanswered`].
 pub fn look_up(handle: &Handle, arguments: &Arguments, account: Account<'_>) -> Result<Reply, Unanswered> {
-    let secret = secret(arguments).map_err(Unanswered::Secret)?;
+    let secret = arguments.secret_file.as_deref().map(secret).transpose()?;
     let credentials = Credentials::of_password(account, SecretRef::new(b""));
     ask(handle, arguments, credentials.with_lookup_secret(secret.as_ref().map(Secret::as_ref)))
 }
@@ -81,12 +87,48 @@ fn with_item(credentials: Credentials, handle: &Handle, kind: Option<CredentialT
     }
 }
 
-/// Reads the first line of the file, if there is one.
-fn secret(arguments: &Arguments) -> io::Result<Option<Secret>> {
-    let Some(path) = &arguments.secret_file else {
-        return Ok(None);
-    };
-    let text = Secret::from_vec(fs::read(path)?);
+fn secret(path: &Path) -> Result<Secret, Unanswered> {
+    let failed = |source| Unanswered::Secret { path: path.display().to_string(), source };
+    first_line(path).map_err(failed)
+}
+
+/// Reads the first line of a file. One that is too long to be sent is nobody's fault who logs in.
+fn first_line(path: &Path) -> io::Result<Secret> {
+    // Room for one byte more, and that it ends there: memory that grew would leave copies.
+    let mut text = Vec::with_capacity(VALUE_MAX + 2);
+    let read = File::open(path)?.take(VALUE_MAX as u64 + 1).read_to_end(&mut text);
+    let text = Secret::from_vec(text);
+    read?;
     let line = text.as_ref().expose().split(|&byte| byte == b'\n').next().unwrap_or_default();
-    Ok(Some(Secret::new(line)))
+    if line.len() > VALUE_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "expected a line of up to 255 bytes"));
+    }
+    Ok(Secret::new(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_the_first_line_if_that_can_be_sent() {
+        let path = std::env::temp_dir().join(format!("pam_cvm.secret.{}", std::process::id()));
+        let long = "x".repeat(VALUE_MAX);
+        for (text, expected) in [
+            ("sesame\nand a comment\n".to_owned(), Some("sesame")),
+            (String::new(), Some("")),
+            (format!("{long}\nmore"), Some(long.as_str())),
+            (long.clone(), Some(&long)),
+            (format!("{long}x\n"), None),
+        ] {
+            fs::write(&path, &text).unwrap();
+            let line = first_line(&path).ok();
+            assert_eq!(line.as_ref().map(|line| line.as_ref().expose()), expected.map(str::as_bytes), "{text}");
+        }
+        fs::remove_file(&path).unwrap();
+        let told = secret(&path).unwrap_err().to_string();
+        assert!(told.starts_with(path.to_str().unwrap()) && told.contains("No such file"), "{told}");
+    }
 }

@@ -10,7 +10,7 @@ use super::ClientRequest;
 use crate::code::Code;
 use crate::wire::{Reply, ReplyError};
 
-/// How long each send is waited for; after the last one the answer is code 4.
+/// How long each send is waited for; after the last one there is no answer.
 const WAITS: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(16)];
 
@@ -38,9 +38,9 @@ pub struct UdpExchange<'r> {
     sends: usize,
     /// The end of the wait that goes on; `None` when the next send is due.
     deadline: Option<Instant>,
-    /// When the answer is code 4 at the latest; set by the first send.
+    /// When there is no answer at the latest; set by the first send.
     end: Option<Instant>,
-    done: Option<Reply>,
+    done: Option<Result<Reply, UdpFailure>>,
 }
 
 /// What an [`UdpExchange`] wants done.
@@ -51,8 +51,30 @@ pub enum UdpStep {
     Send(SocketAddr),
     /// Wait until this time at most.
     Wait(Instant),
-    /// Nothing more: this is the answer.
-    Done(Reply),
+    /// Nothing more: this is the answer, or why there is none.
+    Done(Result<Reply, UdpFailure>),
+}
+
+/// Why there is no answer over UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UdpFailure {
+    /// Nobody has answered in time, or nobody could be asked.
+    #[error("no answer")]
+    Silent,
+    /// The answer cannot be used.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+}
+
+impl UdpFailure {
+    /// Returns the code that the failure amounts to.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Silent => Code::IO,
+            Self::Reply(error) => error.code(),
+        }
+    }
 }
 
 impl<'r> UdpExchange<'r> {
@@ -64,8 +86,8 @@ impl<'r> UdpExchange<'r> {
 
     /// Tells what to do at this time.
     pub fn poll(&mut self, now: Instant) -> UdpStep {
-        if let Some(reply) = &self.done {
-            return UdpStep::Done(reply.clone());
+        if let Some(done) = &self.done {
+            return UdpStep::Done(done.clone());
         }
         match self.deadline {
             Some(deadline) if now < deadline => UdpStep::Wait(deadline),
@@ -79,9 +101,9 @@ impl<'r> UdpExchange<'r> {
             return;
         }
         match self.request.check(datagram) {
-            Ok(reply) => self.done = Some(reply),
+            Ok(reply) => self.done = Some(Ok(reply)),
             Err(ReplyError::OtherTag) => {}
-            Err(error @ (ReplyError::Malformed(_) | ReplyError::Facts)) => self.fail(error.code()),
+            Err(error @ (ReplyError::Malformed(_) | ReplyError::Facts)) => self.done = Some(Err(error.into())),
         }
     }
 
@@ -108,7 +130,7 @@ impl<'r> UdpExchange<'r> {
         self.end = end;
         let wait = WAITS.get(self.sends).filter(|_| end.is_none_or(|end| now < end));
         let (Some(&address), Some(&wait)) = (self.addresses.get(index), wait) else {
-            self.fail(Code::IO);
+            self.done = Some(Err(UdpFailure::Silent));
             return self.poll(now);
         };
         self.next = index.saturating_add(1);
@@ -117,10 +139,6 @@ impl<'r> UdpExchange<'r> {
         self.asked.retain(|&asked| asked != address);
         self.asked.push(address);
         UdpStep::Send(address)
-    }
-
-    fn fail(&mut self, code: Code) {
-        self.done = Some(Reply::failure(code));
     }
 }
 

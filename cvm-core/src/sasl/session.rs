@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::login::Proof;
 use super::{LINE_MAX, Login, Mechanism, Outcome, base64};
-use crate::challenge::digest_from_hex;
+use crate::hex;
 use crate::secret::Secret;
 
 /// The host in a challenge where there is none that can stand there.
@@ -169,7 +169,7 @@ fn login_password(user: Vec<u8>, password: &[u8]) -> Step {
 /// The user name, which may hold blanks, a blank, and the digest.
 fn cram_md5(text: Vec<u8>, response: &[u8]) -> Step {
     let mut words = response.rsplitn(2, |&byte| byte == b' ');
-    let digest = words.next().and_then(digest_from_hex);
+    let digest = words.next().and_then(hex::decode::<16>);
     match (words.next(), digest) {
         (Some(user), Some(digest)) if !user.contains(&0) => {
             check(user.to_vec(), Proof::CramMd5 { text, digest: Secret::new(&digest) })

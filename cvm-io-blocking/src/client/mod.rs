@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cvm_core::Code;
-use cvm_core::client::{ClientRequest, Endpoint, ModuleList, ends_chain};
+use cvm_core::client::{ClientRequest, Endpoint, ModuleList, UdpFailure, ends_chain};
 use cvm_core::framing::{Framing, Progress};
 use cvm_core::wire::{Reply, ReplyError};
 use rustix::event::{PollFd, PollFlags};
@@ -107,6 +107,15 @@ impl From<Errno> for Cause {
 impl From<ReplyError> for Cause {
     fn from(error: ReplyError) -> Self {
         Self::Reply(error)
+    }
+}
+
+impl From<UdpFailure> for Cause {
+    fn from(failure: UdpFailure) -> Self {
+        match failure {
+            UdpFailure::Silent => Self::Silent,
+            UdpFailure::Reply(error) => Self::Reply(error),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn ask(host: &str, port: u16, request: &ClientRequest, limit: Option<
     let mut peers = Peers(Vec::new());
     loop {
         match exchange.poll(Instant::now()) {
-            UdpStep::Done(reply) => return Ok(reply),
+            UdpStep::Done(done) => return Ok(done?),
             UdpStep::Send(address) => {
                 if peers.send(address, request.bytes()).is_err() {
                     exchange.handle_refused(address);

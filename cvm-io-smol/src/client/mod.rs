@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cvm_core::Code;
-use cvm_core::client::{ClientRequest, Endpoint, ModuleList, ends_chain};
+use cvm_core::client::{ClientRequest, Endpoint, ModuleList, UdpFailure, ends_chain};
 use cvm_core::framing::Framing;
 use cvm_core::wire::{Reply, ReplyError};
 use smol::lock::Semaphore;
@@ -61,6 +61,15 @@ pub enum Cause {
     /// The answer cannot be used.
     #[error(transparent)]
     Reply(#[from] ReplyError),
+}
+
+impl From<UdpFailure> for Cause {
+    fn from(failure: UdpFailure) -> Self {
+        match failure {
+            UdpFailure::Silent => Self::Silent,
+            UdpFailure::Reply(error) => Self::Reply(error),
+        }
+    }
 }
 
 impl Failure {

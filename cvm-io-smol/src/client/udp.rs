@@ -25,7 +25,7 @@ pub(super) async fn ask(addresses: Vec<SocketAddr>, request: &ClientRequest) -> 
     let mut peers = Peers(Vec::new());
     loop {
         match exchange.poll(Instant::now()) {
-            UdpStep::Done(reply) => return Ok(reply),
+            UdpStep::Done(done) => return Ok(done?),
             UdpStep::Send(address) => {
                 if peers.send(address, request.bytes()).is_err() {
                     exchange.handle_refused(address);

@@ -67,7 +67,7 @@ fn the_example_of_rfc_2195() {
     let challenge = "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+";
     assert_eq!(play(Mechanism::CramMd5, None, &[]), Seen::Waits(challenge.to_owned()));
     let response = "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw";
-    let digest = digest_from_hex(b"b913a602c7eda7a495b4e6e7334d3890").unwrap().to_vec();
+    let digest = hex::decode::<16>(b"b913a602c7eda7a495b4e6e7334d3890").unwrap().to_vec();
     let items = vec![(1, b"tim".to_vec()), (5, TEXT.to_vec()), (6, digest), (7, b"CRAM-MD5".to_vec())];
     assert_eq!(play(Mechanism::CramMd5, None, &[response]), Seen::Check("tim".to_owned(), items));
 }

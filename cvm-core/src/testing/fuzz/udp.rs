@@ -8,7 +8,7 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 
 use super::some_time;
-use crate::client::{ClientRequest, Credentials, UdpExchange, UdpStep};
+use crate::client::{ClientRequest, Credentials, UdpExchange, UdpFailure, UdpStep};
 use crate::code::Code;
 use crate::fact::FactType;
 use crate::testing::value::{Response, string};
@@ -47,7 +47,7 @@ struct Model {
     waiting: Option<(SocketAddr, Instant)>,
     /// Half a minute after the first send.
     end: Option<Instant>,
-    done: Option<Reply>,
+    done: Option<core::result::Result<Reply, UdpFailure>>,
 }
 
 impl Model {
@@ -70,7 +70,7 @@ impl Model {
                 self.waiting = Some((address, end.min(now + Duration::from_secs(wait))));
                 return UdpStep::Send(address);
             }
-            _ => self.done = Some(Reply::failure(Code::IO)),
+            _ => self.done = Some(Err(UdpFailure::Silent)),
         }
         self.done.clone().map_or(UdpStep::Wait(now), UdpStep::Done)
     }
@@ -84,7 +84,7 @@ impl Model {
 
     fn datagram(&mut self, from: SocketAddr, checked: core::result::Result<Reply, ReplyError>) {
         if self.done.is_none() && self.asked.contains(&from) && checked != Err(ReplyError::OtherTag) {
-            self.done = Some(checked.unwrap_or_else(|_| Reply::failure(Code::BAD_MODULE_DATA)));
+            self.done = Some(checked.map_err(UdpFailure::from));
         }
     }
 }
@@ -133,7 +133,7 @@ impl Run<'_> {
         for _ in 0..2 * WAITS.len() + 2 {
             self.poll();
             match self.exchange.poll(self.now) {
-                UdpStep::Done(reply) => return assert_eq!(Some(reply), self.model.done),
+                UdpStep::Done(done) => return assert_eq!(Some(done), self.model.done),
                 UdpStep::Wait(until) => self.now = until,
                 UdpStep::Send(_) => panic!("two sends at once"),
             }

@@ -1,21 +1,23 @@
-//! Hexadecimal digits.
+//! Hexadecimal digits, which responses and stored digests are written in.
 
 /// Reads exactly `N` bytes from digits of either case.
-pub(crate) fn decode<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+#[must_use]
+pub fn decode<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = digits.as_chunks::<2>();
     (pairs.len() == N && rest.is_empty()).then_some(())?;
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
+        *byte = digit(*high)?.wrapping_shl(4) | digit(*low)?;
     }
     Some(bytes)
 }
 
 /// Writes two digits for each byte, letters in lower case.
-pub(crate) fn encode(bytes: &[u8]) -> Vec<u8> {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+#[must_use]
+pub fn encode(bytes: &[u8]) -> Vec<u8> {
+    let digit = |value: u8| value.wrapping_add(if value < 10 { b'0' } else { b'a' - 10 });
+    bytes.iter().flat_map(|byte| [byte.wrapping_shr(4), byte & 15].map(digit)).collect()
 }
 
 #[cfg(test)]
