@@ -135,7 +135,7 @@ fn given_up_server(path: &Path, times: usize, before: usize) -> [bool; 2] {
         context.waker().wake_by_ref();
         Poll::Pending
     });
-    let serving = serve(sockets, &answer, Options::default(), signals);
+    let serving = serve(sockets, &answer, Options::default(), signals, |_| {});
     drop((poll_times(race(serving, nudges), times), stop, stopped, reload, reloaded, asker));
     let answers = streams.each_mut().map(|stream| {
         let mut bytes = Vec::new();
