@@ -5,7 +5,6 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -169,25 +168,6 @@ fn a_datagram_that_is_sent_again_is_worked_on_once() {
     assert_eq!(receive(&socket), success(b"T"));
     assert_eq!(server.seen.begun(), server.seen.logged().len());
     assert_eq!(server.stop().resent, 2);
-}
-
-#[test]
-fn a_flood_of_connections_does_not_delay_datagrams() {
-    let server = start(options());
-    let (socket, is_over) = (server.udp(), AtomicBool::new(false));
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    drop(server.connect())
-                }
-            });
-        }
-        let start = Instant::now();
-        assert!((0..100).all(|_| is_quiet(&socket)));
-        is_over.store(true, Ordering::Relaxed);
-        assert!(start.elapsed() < HANGING / 2, "{:?}", start.elapsed());
-    });
 }
 
 /// Whoever has an executor of his own spawns it there.
