@@ -13,7 +13,7 @@ use cvm_core::client::{ClientRequest, Credentials, ModuleList};
 use cvm_core::{Code, FactType, SecretRef};
 use cvm_io_smol::{Cause, Client, Failure, block_on};
 
-use crate::support::{HANGING, options, start};
+use crate::support::{HANGING, bound_to, options, start};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -57,6 +57,8 @@ fn a_port_is_asked() {
     let udp = format!("cvm-udp:localhost:{}", server.port());
     assert_eq!(ask(&udp, b"12345678", b"alice").unwrap(), Code::SUCCESS);
     assert_eq!(ask(&udp, b"12345678", b"nobody").unwrap(), Code::REJECTED);
+    let server = bound_to("[::1]:0", options());
+    assert_eq!(ask(&format!("cvm-udp:[::1]:{}", server.port()), b"T", b"alice").unwrap(), Code::SUCCESS);
 }
 
 #[test]
