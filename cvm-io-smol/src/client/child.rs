@@ -4,6 +4,7 @@ use std::io;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use smol::{Async, Timer};
 
@@ -39,7 +40,7 @@ impl Drop for Running {
         if ends && let Ok(None) = self.0.try_wait() {
             let pid = Pid::from_child(&self.0);
             // It ends soon, but where the kernel does not let it, that is not to be waited for in a loop.
-            smol::unblock(move || waitpid(Some(pid), WaitOptions::empty())).detach();
+            smol::unblock(move || retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))).detach();
         }
     }
 }
