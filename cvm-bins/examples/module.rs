@@ -57,7 +57,8 @@ fn main() -> io::Result<()> {
         "smol" => {
             let sockets = cvm_io_smol::Sockets { locals: vec![listener], udps: vec![socket] };
             let signals = cvm_io_smol::Signals { stop, reload };
-            cvm_io_smol::block_on(cvm_io_smol::serve(sockets, &answer, cvm_io_smol::Options::default(), signals))
+            let options = cvm_io_smol::Options::default();
+            cvm_io_smol::block_on(cvm_io_smol::serve(sockets, &answer, options, signals, |_| {}))
         }
         "blocking" => {
             use cvm_io_blocking::server::{Options, Signals, Sockets, serve};

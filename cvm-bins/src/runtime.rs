@@ -97,21 +97,21 @@ impl Settings {
         notices: &Notices,
     ) -> io::Result<()> {
         let (stop, reload) = (signals.stop.as_fd(), signals.reload.as_fd());
+        let report = |counts| notices.give(format_args!("{}", told(counts)));
         match self.runtime {
             Runtime::Mio => {
                 self.fit_connections();
                 let sockets = cvm_io_mio::Sockets { locals: sockets.locals, udps: sockets.udps };
                 let signals = cvm_io_mio::Signals { stop, reload };
-                cvm_io_mio::serve(sockets, answer, self.mio, signals, |counts| {
-                    notices.give(format_args!("{}", told(counts)))
-                })
+                cvm_io_mio::serve(sockets, answer, self.mio, signals, report)
             }
             Runtime::Smol => {
                 self.fit_connections();
                 let udps = sockets.udps.into_iter().flatten().collect();
                 let sockets = cvm_io_smol::Sockets { locals: sockets.locals, udps };
                 let signals = cvm_io_smol::Signals { stop, reload };
-                cvm_io_smol::block_on(cvm_io_smol::serve(sockets, answer, smol_options(self.mio), signals))
+                let options = smol_options(self.mio);
+                cvm_io_smol::block_on(cvm_io_smol::serve(sockets, answer, options, signals, report))
             }
             Runtime::Blocking => {
                 let udps = sockets.udps.into_iter().flatten().collect();

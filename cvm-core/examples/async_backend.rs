@@ -20,6 +20,8 @@ use cvm_core::wire::{Packet, Request, is_refusal};
 use cvm_core::{Policy, StandardFacts};
 use tokio::fs;
 use tokio::net::UdpSocket;
+use tokio::sync::Semaphore;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Prints a line for each answer.
 struct Log;
@@ -110,16 +112,24 @@ async fn answer(policy: &Policy, file: &Path, packet: &[u8]) -> Packet {
 async fn main() -> io::Result<()> {
     let [file, address] = std::env::args().skip(1).collect::<Vec<_>>().try_into().expect("usage: FILE ADDRESS:PORT");
     let (file, socket) = (Arc::<Path>::from(Path::new(&file)), Arc::new(UdpSocket::bind(address).await?));
+    // While so many are in hand, others wait in the socket's buffer.
+    let places = Arc::new(Semaphore::new(100));
     println!("Starting.");
     let mut datagram = [0; 513];
     loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes it");
         let (length, from) = socket.recv_from(&mut datagram).await?;
-        let packet = datagram[..length].to_vec();
+        // Passwords are wiped wherever they were.
+        let packet = Zeroizing::new(datagram[..length].to_vec());
+        datagram.zeroize();
         let (file, socket) = (Arc::clone(&file), Arc::clone(&socket));
         tokio::spawn(async move {
+            // Not answered, so that no two servers answer each other for ever.
             if !is_refusal(&packet) {
+                // An answer that cannot be sent is one that got lost: the client asks again.
                 let _ = socket.send_to(&answer(&Policy::Authenticate, &file, &packet).await, from).await;
             }
+            drop(place);
         });
     }
 }

@@ -7,13 +7,13 @@
 #![expect(clippy::disallowed_types, reason = "an example has the input and output that the core has not")]
 #![expect(unsafe_code, reason = "whoever adds a descriptor to epoll promises to remove it before it is closed")]
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::{Duration, Instant};
 
-use cvm_core::answer::{Answer, Answerer, Patience};
+use cvm_core::answer::{Answer, Answerer, Patience, answer_packet};
 use cvm_core::framing::{Framing, Progress};
 use cvm_core::module::{Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Packet, Request, is_refusal};
@@ -25,6 +25,9 @@ const SOCKET: usize = 1;
 
 /// How long a connection may take.
 const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The most connections; beyond it the oldest one goes.
+const CONNECTIONS_MAX: usize = 500;
 
 /// One account.
 struct OneAccount;
@@ -51,8 +54,8 @@ struct EventLoop {
     poller: Poller,
     listener: UnixListener,
     socket: UdpSocket,
-    /// Each connection by its key, with what it has sent.
-    connections: HashMap<usize, (UnixStream, Framing)>,
+    /// Each connection by its key, with what it has sent. The first is the oldest.
+    connections: BTreeMap<usize, (UnixStream, Framing)>,
     next_key: usize,
     server: Answerer<OneAccount>,
 }
@@ -66,14 +69,13 @@ impl EventLoop {
         unsafe { poller.add_with_mode(&listener, Event::readable(LISTENER), PollMode::Level)? };
         unsafe { poller.add_with_mode(&socket, Event::readable(SOCKET), PollMode::Level)? };
         let server = Answerer::new(OneAccount, Policy::Authenticate, ());
-        Ok(Self { poller, listener, socket, connections: HashMap::new(), next_key: SOCKET + 1, server })
+        Ok(Self { poller, listener, socket, connections: BTreeMap::new(), next_key: SOCKET + 1, server })
     }
 
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::new();
         loop {
-            let deadline = self.connections.values().filter_map(|(_, framing)| framing.deadline()).min();
-            let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let timeout = self.next_deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
             events.clear();
             self.poller.wait(&mut events, timeout)?;
             self.server.refresh();
@@ -84,15 +86,21 @@ impl EventLoop {
                     key => self.receive(key)?,
                 }
             }
-            self.server.end_round();
-            self.expire(Instant::now())?;
+            while self.next_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+                self.close_oldest()?;
+            }
         }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.connections.first_key_value().and_then(|(_, (_, framing))| framing.deadline())
     }
 
     fn answer(&self, packet: &[u8]) -> Packet {
         let mut out = Packet::new();
         // This module is cheap; one that is not would be asked with `Patience::Immediate`, and given to a thread.
-        let _ = self.server.answer(packet, &mut out, Patience::Blocking);
+        let _ = answer_packet(&self.server, packet, &mut out, Patience::Blocking);
+        self.server.end_round();
         out
     }
 
@@ -106,6 +114,9 @@ impl EventLoop {
     }
 
     fn accept(&mut self) -> io::Result<()> {
+        if self.connections.len() == CONNECTIONS_MAX {
+            self.close_oldest()?;
+        }
         let Ok((stream, _)) = self.listener.accept() else { return Ok(()) };
         stream.set_nonblocking(true)?;
         let key = self.next_key;
@@ -134,11 +145,8 @@ impl EventLoop {
         Ok(())
     }
 
-    fn expire(&mut self, now: Instant) -> io::Result<()> {
-        let is_late = |framing: &Framing| framing.deadline().is_some_and(|deadline| deadline <= now);
-        let late: Vec<usize> =
-            self.connections.iter().filter(|(_, (_, framing))| is_late(framing)).map(|(&key, _)| key).collect();
-        late.into_iter().try_for_each(|key| self.close(key).map(drop))
+    fn close_oldest(&mut self) -> io::Result<()> {
+        self.connections.first_key_value().map(|(&key, _)| key).map_or(Ok(()), |key| self.close(key).map(drop))
     }
 
     fn close(&mut self, key: usize) -> io::Result<(UnixStream, Framing)> {

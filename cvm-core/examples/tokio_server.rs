@@ -3,7 +3,8 @@
 //!     cargo run -p cvm-core --example tokio_server -- /tmp/cvm.socket 127.0.0.1:7911
 //!
 //! Packets are answered in the loop if that is cheap. What the module calls costly goes to tokio's threads, with a
-//! bound: whoever finds all of them busy gets code 4 at once.
+//! bound: whoever finds all of them busy gets code 4 at once. Nothing else is without bounds either: who connects when
+//! there are many waits in the listen queue.
 
 #![expect(clippy::disallowed_methods, reason = "an example has the input and output that the core has not")]
 
@@ -11,7 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cvm_core::answer::{Answer, Answerer, Outcome, Patience};
+use cvm_core::answer::{Answer, Answerer, Patience, answer_packet};
 use cvm_core::framing::{Framing, Progress};
 use cvm_core::module::{Cost, Lookup, Module, Temporary, Verdict};
 use cvm_core::wire::{FactWriter, Packet, Request, is_refusal};
@@ -20,7 +21,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UdpSocket, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use zeroize::{Zeroize, Zeroizing};
+
+/// How long a connection may take.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long to wait before trying a socket again that failed, mostly for lack of descriptors.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One account, whose password is costly to check.
 struct OneAccount;
@@ -58,10 +66,11 @@ impl Module for OneAccount {
     }
 }
 
-/// What answers, and how many threads may hash at a time.
+/// What answers, how many threads may hash at a time, and how many connections there may be.
 struct Server {
     answer: Arc<dyn Answer>,
     hashing: Arc<Semaphore>,
+    connections: Arc<Semaphore>,
 }
 
 impl Server {
@@ -69,7 +78,7 @@ impl Server {
     async fn answer(&self, packet: &[u8]) -> Packet {
         let mut out = Packet::new();
         self.answer.refresh();
-        if let Outcome::Deferred(_) = self.answer.answer(packet, &mut out, Patience::Immediate) {
+        if answer_packet(&*self.answer, packet, &mut out, Patience::Immediate).is_err() {
             out = self.answer_in_a_thread(packet).await;
         }
         self.answer.end_round();
@@ -77,23 +86,20 @@ impl Server {
     }
 
     async fn answer_in_a_thread(&self, packet: &[u8]) -> Packet {
-        let mut refused = Packet::new();
+        let mut out = Packet::new();
         let Ok(place) = Arc::clone(&self.hashing).try_acquire_owned() else {
-            self.answer.refuse(packet, &mut refused, Temporary::IO);
-            return refused;
+            self.answer.refuse(packet, &mut out, Temporary::IO);
+            return out;
         };
-        let (answer, copy) = (Arc::clone(&self.answer), packet.to_vec());
+        // Passwords are wiped wherever they were.
+        let (answer, copy) = (Arc::clone(&self.answer), Zeroizing::new(packet.to_vec()));
         let answered = spawn_blocking(move || {
             let _place = place;
-            let mut out = Packet::new();
-            let _ = answer.answer(&copy, &mut out, Patience::Blocking);
+            // With all patience, it is answered: with code 1 if the module panics.
+            let _ = answer_packet(&*answer, &copy, &mut out, Patience::Blocking);
             out
         });
-        // A thread that panicked has answered nothing: code 1.
-        answered.await.unwrap_or_else(|_| {
-            self.answer.refuse(packet, &mut refused, Temporary::GENERAL);
-            refused
-        })
+        answered.await.expect("panics stay in the thread")
     }
 }
 
@@ -113,9 +119,17 @@ async fn serve_connection(server: Arc<Server>, mut stream: UnixStream) -> io::Re
 
 async fn serve_local(server: Arc<Server>, listener: UnixListener) -> io::Result<()> {
     loop {
-        let (stream, _) = listener.accept().await?;
-        // A silent client is given up after a second.
-        tokio::spawn(timeout(Duration::from_secs(1), serve_connection(Arc::clone(&server), stream)));
+        let place = Arc::clone(&server.connections).acquire_owned().await.expect("nobody closes it");
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let serving = serve_connection(Arc::clone(&server), stream);
+        tokio::spawn(async move {
+            // A silent client is given up.
+            let _ = timeout(TIMEOUT, serving).await;
+            drop(place);
+        });
     }
 }
 
@@ -124,14 +138,19 @@ async fn serve_udp(server: Arc<Server>, socket: UdpSocket) -> io::Result<()> {
     // One byte more than a packet has, to tell one that is too long.
     let mut datagram = [0; 513];
     loop {
-        let (length, from) = socket.recv_from(&mut datagram).await?;
-        let packet = datagram[..length].to_vec();
+        let Ok((length, from)) = socket.recv_from(&mut datagram).await else {
+            sleep(PAUSE).await;
+            continue;
+        };
+        let packet = Zeroizing::new(datagram[..length].to_vec());
+        datagram.zeroize();
         // Not answered, so that no two servers answer each other for ever.
         if is_refusal(&packet) {
             continue;
         }
         let (server, socket) = (Arc::clone(&server), Arc::clone(&socket));
-        tokio::spawn(async move { socket.send_to(&server.answer(&packet).await, from).await });
+        // An answer that cannot be sent at once is one that got lost: the client asks again.
+        tokio::spawn(async move { socket.try_send_to(&server.answer(&packet).await, from) });
     }
 }
 
@@ -140,7 +159,8 @@ async fn main() -> io::Result<()> {
     let [path, address] = std::env::args().skip(1).collect::<Vec<_>>().try_into().expect("usage: PATH ADDRESS:PORT");
     let (listener, socket) = (UnixListener::bind(path)?, UdpSocket::bind(address).await?);
     let answer = Arc::new(Answerer::new(OneAccount, Policy::Authenticate, ()));
-    let server = Arc::new(Server { answer, hashing: Arc::new(Semaphore::new(2)) });
+    let (hashing, connections) = (Arc::new(Semaphore::new(2)), Arc::new(Semaphore::new(500)));
+    let server = Arc::new(Server { answer, hashing, connections });
     println!("Starting.");
     tokio::try_join!(serve_local(Arc::clone(&server), listener), serve_udp(server, socket))?;
     Ok(())

@@ -16,6 +16,9 @@
 //!    [`Patience::Immediate`](answer::Patience): what is [`Deferred`](answer::Outcome::Deferred) goes to a worker.
 //! 5. Call [`end_round`](answer::Answer::end_round), then send the answers.
 //!
+//! [`answer_packet`](answer::answer_packet) does the fourth step for a server that outlives a module that panics, and
+//! [`driver`] has what else drivers need: what is in hand already, and counts.
+//!
 //! ```
 //! use cvm_core::answer::{Answer, Answerer, Outcome, Patience};
 //! use cvm_core::module::{Lookup, Module, Temporary, Verdict};
@@ -148,6 +151,7 @@ pub mod answer;
 pub mod challenge;
 pub mod checkpassword;
 pub mod client;
+pub mod driver;
 pub mod exchange;
 pub mod framing;
 pub mod hex;

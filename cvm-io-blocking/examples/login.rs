@@ -13,7 +13,7 @@ use std::time::Duration;
 use cvm_core::account::Account;
 use cvm_core::client::{ClientRequest, Credentials, ModuleList};
 use cvm_core::{FactType, Secret};
-use cvm_io_blocking::client::Client;
+use cvm_io_blocking::client::{Client, fill_with_random};
 
 fn main() -> ExitCode {
     match login() {
@@ -32,9 +32,9 @@ fn login() -> Result<ExitCode, Box<dyn Error>> {
     let account = Account::split(name.as_bytes(), b"", b"@");
     let password = read_password()?;
     // Over UDP, random bytes tell the answer from everybody else's.
-    let mut tag = [0; 8];
-    let tag = if modules.needs_tag() { random(&mut tag)? } else { &[] };
-    let request = ClientRequest::v2(&Credentials::of_password(account, password.as_ref()), tag)?;
+    let mut tag = vec![0; if modules.needs_tag() { 8 } else { 0 }];
+    fill_with_random(&mut tag)?;
+    let request = ClientRequest::v2(&Credentials::of_password(account, password.as_ref()), &tag)?;
     let reply = Client::new(Duration::from_secs(10)).ask(&modules, &request)?;
     if reply.code.is_success() {
         let fact = |kind| String::from_utf8_lossy(reply.facts.get(kind).unwrap_or_default()).into_owned();
@@ -53,10 +53,4 @@ fn read_password() -> io::Result<Secret> {
     let mut line = zeroize::Zeroizing::new(String::with_capacity(512));
     io::stdin().read_line(&mut line)?;
     Ok(Secret::new(line.trim_end_matches('\n').as_bytes()))
-}
-
-/// Draws from the system's generator, which gives so few bytes at once.
-fn random(bytes: &mut [u8; 8]) -> io::Result<&[u8]> {
-    let count = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty())?;
-    Ok(&bytes[..count])
 }

@@ -2,55 +2,27 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cvm_core::answer::{Answer, Patience, answer_packet};
-use cvm_core::framing::{Framing, Progress};
+use cvm_core::driver::Tally;
 use cvm_core::module::Cost;
 use cvm_core::wire::Packet;
+use mio::Registry;
 use mio::event::Event;
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
+use rustix::net::{SocketFlags, accept_with};
 use slab::Slab;
 
-use crate::tally::Tally;
+use crate::connection::{Connection, ConnectionId, NUMBER_MAX};
 
 /// The connections that one turn takes from one listener at most. It begins with one, so that a single client is
 /// answered before the next one is looked for, and doubles as long as there are more.
 const ACCEPTS_MAX: usize = 64;
-
-/// A connection by its slot, and by its number: slots are used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ConnectionId {
-    slot: u32,
-    number: u32,
-}
-
-impl ConnectionId {
-    /// The tokens of connections begin here.
-    pub(crate) const FIRST_TOKEN: usize = 1 << 63;
-
-    fn token(self) -> Token {
-        Token(Self::FIRST_TOKEN | (self.number as usize) << 32 | self.slot as usize)
-    }
-
-    pub(crate) const fn of(token: Token) -> Option<Self> {
-        if token.0 < Self::FIRST_TOKEN {
-            return None;
-        }
-        #[expect(clippy::cast_possible_truncation, reason = "each half is cut out on purpose")]
-        let (number, slot) = ((token.0 >> 32) as u32 & NUMBER_MAX, token.0 as u32);
-        Some(Self { slot, number })
-    }
-}
-
-const NUMBER_MAX: u32 = u32::MAX >> 1;
 
 /// The connections of one loop, and the listeners that they come from.
 pub(crate) struct Connections {
@@ -78,21 +50,6 @@ struct Listener {
     socket: UnixListener,
     is_readable: bool,
     accepts: usize,
-}
-
-struct Connection {
-    socket: OwnedFd,
-    number: u32,
-    framing: Framing,
-    answer: Packet,
-    sent: usize,
-    /// Its entry among the deadlines.
-    waits_until: Option<Instant>,
-    /// When its whole answer must be sent.
-    output_deadline: Option<Instant>,
-    is_registered: bool,
-    /// A worker has the request, and looks here whether the peer has gone.
-    in_hand: Option<Arc<AtomicBool>>,
 }
 
 /// A request that must not be answered in the loop.
@@ -216,17 +173,7 @@ impl Connections {
     fn open(&mut self, socket: OwnedFd, registry: &Registry, now: Instant) {
         let deadline = now.checked_add(self.options.io_timeout);
         self.next_number = (self.next_number + 1) & NUMBER_MAX;
-        let slot = self.slots.insert(Box::new(Connection {
-            socket,
-            number: self.next_number,
-            framing: Framing::new(deadline),
-            answer: Packet::new(),
-            sent: 0,
-            waits_until: None,
-            output_deadline: None,
-            is_registered: false,
-            in_hand: None,
-        }));
+        let slot = self.slots.insert(Box::new(Connection::new(socket, self.next_number, deadline)));
         self.read(slot, registry);
     }
 
@@ -346,57 +293,5 @@ impl Connections {
         if let Some(is_gone) = closed.and_then(|connection| connection.in_hand) {
             is_gone.store(true, Ordering::Relaxed);
         }
-    }
-}
-
-impl Connection {
-    fn id(&self, slot: usize) -> ConnectionId {
-        // The number of connections is bounded far below.
-        ConnectionId { slot: u32::try_from(slot).unwrap_or(u32::MAX), number: self.number }
-    }
-
-    /// Reads what there is; `true` if the request is whole.
-    fn receive(&mut self) -> io::Result<bool> {
-        loop {
-            let progress = self.framing.progress();
-            if progress == Progress::Complete {
-                return Ok(true);
-            }
-            let count = match recv(&self.socket, self.framing.space(), RecvFlags::DONTWAIT) {
-                Ok((count, _)) => count,
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) if progress == Progress::OneMoreIfThere => 0,
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            };
-            let _ = self.framing.handle_input(count);
-        }
-    }
-
-    /// Sends what is left of the answer; `true` if that is all of it.
-    fn send(&mut self) -> io::Result<bool> {
-        loop {
-            let rest = self.answer.get(self.sent..).unwrap_or_default();
-            if rest.is_empty() {
-                return Ok(true);
-            }
-            match send(&self.socket, rest, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(count) => self.sent += count,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    fn register(&mut self, slot: usize, registry: &Registry) -> io::Result<()> {
-        if self.is_registered {
-            return Ok(());
-        }
-        let token = self.id(slot).token();
-        let descriptor = self.socket.as_fd().as_raw_fd();
-        registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE | Interest::WRITABLE)?;
-        self.is_registered = true;
-        Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! The datagrams of one UDP socket in one loop.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::RandomState;
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use cvm_core::answer::{Answer, Patience, answer_packet};
+use cvm_core::driver::{Held, InHand};
 use cvm_core::module::Cost;
 use cvm_core::wire::{Packet, is_refusal};
 use mio::Interest;
@@ -20,10 +20,8 @@ pub(crate) struct Datagrams {
     socket: UdpSocket,
     inbox: Inbox,
     outbox: Outbox,
-    /// The datagrams that workers have: one that is sent again meanwhile is not worked on twice. A keyed hash of
-    /// 64 bits stands for address and bytes.
-    in_hand: HashSet<u64>,
-    hasher: RandomState,
+    /// The datagrams that workers have.
+    in_hand: InHand<RandomState>,
     /// There may be datagrams that no event will tell of.
     pub(crate) is_readable: bool,
     /// The socket takes no more answers until an event tells.
@@ -37,7 +35,7 @@ pub(crate) struct Deferred<'a> {
     pub(crate) packet: &'a [u8],
     pub(crate) cost: Cost,
     pub(crate) way_back: WayBack,
-    pub(crate) in_hand: u64,
+    pub(crate) in_hand: Held,
 }
 
 impl Datagrams {
@@ -52,8 +50,7 @@ impl Datagrams {
             socket,
             inbox: Inbox::new(with_control),
             outbox: Outbox::new(),
-            in_hand: HashSet::new(),
-            hasher: RandomState::new(),
+            in_hand: InHand::new(RandomState::new()),
             is_readable: true,
             is_stuck: false,
             awaits_writable: false,
@@ -105,11 +102,9 @@ impl Datagrams {
                 self.outbox.push(way_back);
                 continue;
             };
-            let in_hand = self.hasher.hash_one((way_back.to.bytes(), packet));
-            if self.in_hand.insert(in_hand) {
-                defer(Deferred { packet, cost, way_back, in_hand });
-            } else {
-                resent += 1;
+            match self.in_hand.begin(way_back.to.bytes(), packet) {
+                Some(in_hand) => defer(Deferred { packet, cost, way_back, in_hand }),
+                None => resent += 1,
             }
         }
         self.inbox.clear();
@@ -122,8 +117,8 @@ impl Datagrams {
     }
 
     /// Takes the answer of a worker; one that is empty has expired.
-    pub(crate) fn take_result(&mut self, packet: &Packet, way_back: WayBack, in_hand: u64) {
-        self.in_hand.remove(&in_hand);
+    pub(crate) fn take_result(&mut self, packet: &Packet, way_back: WayBack, in_hand: Held) {
+        self.in_hand.end(in_hand);
         let Some(out) = self.outbox.next().filter(|_| !packet.is_empty()) else { return };
         out.clear();
         // It fits: both have the same size.

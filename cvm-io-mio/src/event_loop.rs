@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cvm_core::answer::Answer;
+use cvm_core::driver::Tally;
 use cvm_core::module::Cost;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use crate::connections::{self, ConnectionId, Connections};
+use crate::connection::ConnectionId;
+use crate::connections::{self, Connections};
 use crate::datagrams::Datagrams;
 use crate::pool::{Job, Mailbox, Origin, Pools};
-use crate::tally::Tally;
 
 /// The events that one turn takes; others come with the next.
 const EVENTS: usize = 256;

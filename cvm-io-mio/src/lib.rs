@@ -11,13 +11,13 @@
 //! sockets, what answers, and descriptors that become readable when it is time to stop or to read files again.
 
 mod batch;
+mod connection;
 mod connections;
 mod datagrams;
 mod event_loop;
 mod pool;
 mod server;
 mod sys;
-mod tally;
 
+pub use cvm_core::driver::Counts;
 pub use server::{Options, Signals, Sockets, serve};
-pub use tally::Counts;

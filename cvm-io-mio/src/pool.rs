@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cvm_core::answer::{Answer, Patience, answer_packet};
+use cvm_core::client::CLIENT_PATIENCE;
+use cvm_core::driver::{Held, Tally};
 use cvm_core::module::Temporary;
 use cvm_core::wire::Packet;
 use mio::Waker;
 use zeroize::Zeroize;
 
 use crate::batch::{DATAGRAM_MAX, WayBack};
-use crate::connections::ConnectionId;
-use crate::tally::Tally;
+use crate::connection::ConnectionId;
 
 /// The stack of a thread: enough for a hash computed by a debug build and for the name service; small, because servers
 /// run under memory limits.
@@ -22,9 +23,6 @@ pub(crate) const STACK_SIZE: usize = 512 * 1024;
 
 /// The lowest priority: a loop beside busy workers on one core wakes up at once.
 const NICE: i32 = 19;
-
-/// How long a client waits in all: 2, 4, 8 and 16 seconds over UDP, and as long over a UNIX socket.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request that a loop passes on, and its answer on the way back.
 pub(crate) struct Job {
@@ -39,7 +37,7 @@ pub(crate) struct Job {
 /// Whom an answer is for.
 pub(crate) enum Origin {
     /// The peer of one of the loop's UDP sockets; `in_hand` tells the datagram from others.
-    Datagram { socket: usize, way_back: WayBack, in_hand: u64 },
+    Datagram { socket: usize, way_back: WayBack, in_hand: Held },
     /// A connection, and whether its peer has gone.
     Connection(ConnectionId, Arc<AtomicBool>),
 }

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use cvm_core::answer::Answer;
+use cvm_core::driver::{Counts, Tally};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -16,7 +17,6 @@ use crate::connections;
 use crate::event_loop::{Common, EventLoop, Share};
 use crate::pool::{Pool, Pools, STACK_SIZE};
 use crate::sys;
-use crate::tally::{Counts, Tally};
 
 /// How often counts are told, if they have changed.
 const REPORT: Duration = Duration::from_secs(10);

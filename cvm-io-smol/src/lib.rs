@@ -19,6 +19,7 @@ mod server;
 mod work;
 
 pub use client::{Cause, Client, Failure};
+pub use cvm_core::driver::Counts;
 pub use server::{Options, Signals, Sockets, serve};
 pub use smol::block_on;
 

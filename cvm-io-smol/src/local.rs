@@ -8,11 +8,13 @@ use cvm_core::framing::{Framing, Progress};
 use cvm_core::wire::Packet;
 use rustix::net::{SendFlags, send};
 use smol::Async;
+use zeroize::Zeroizing;
 
 use crate::within;
 use crate::work::Work;
 
-/// Serves one connection. A peer that is silent, late or gone gets nothing, and nobody is told.
+/// Serves one connection. A peer that is silent, late or gone gets nothing, and nobody is told; nor does one
+/// that has waited for its turn longer than clients do.
 pub(crate) async fn serve(stream: UnixStream, work: &Work, io_timeout: Duration) -> Option<()> {
     let stream = Async::new(stream).ok()?;
     // Kept in one place, which is wiped.
@@ -20,9 +22,10 @@ pub(crate) async fn serve(stream: UnixStream, work: &Work, io_timeout: Duration)
     within(io_timeout, receive(&stream, &mut framing)).await?.ok()?;
     let mut out = Packet::new();
     work.refresh();
-    match work.try_now(framing.packet(), &mut out) {
-        Ok(()) => work.answer.end_round(),
-        Err(cost) => out = work.answer(cost, framing.packet()).await,
+    let tried = work.try_now(framing.packet(), &mut out);
+    match tried.err().and_then(|cost| work.admit(cost, framing.packet(), &mut out)) {
+        None => work.end_round(),
+        Some(admitted) => out = work.answer(&admitted, Zeroizing::new(framing.packet().to_vec())).await?,
     }
     within(io_timeout, send_all(&stream, &out)).await?.ok()
 }

@@ -9,16 +9,17 @@ use std::thread;
 use std::time::Duration;
 
 use cvm_core::answer::Answer;
-use cvm_core::module::Cost;
-use cvm_core::wire::{Packet, is_refusal};
+use cvm_core::driver::Counts;
+use cvm_core::wire::Packet;
+use cvm_io_udp::{Datagram, WayBack};
+use rustix::io::Errno;
 use smol::channel::{Receiver, Sender, bounded};
 use smol::lock::{Semaphore, SemaphoreGuardArc};
 use smol::{Async, Executor, Timer, future};
 use zeroize::Zeroizing;
 
-use crate::bound::Bound;
-use crate::datagrams::{Datagram, Datagrams, WayBack};
-use crate::work::Work;
+use crate::datagrams::{Datagrams, Hold};
+use crate::work::{Admitted, Work};
 use crate::{local, within};
 
 /// The datagrams that one round takes at most, so that others get their turn.
@@ -26,6 +27,9 @@ const BATCH: usize = 64;
 
 /// How long to wait before trying again when a socket fails, mostly for lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often counts are told, if they have changed.
+const REPORT: Duration = Duration::from_secs(10);
 
 /// How long a server that ends goes on receiving at most, if more arrives all the time.
 const LAST_RECEIVING: Duration = Duration::from_millis(100);
@@ -59,7 +63,7 @@ pub struct Options {
     pub wait_workers: usize,
     /// The most requests that wait to be one of these, for each kind; more are answered with code 4 at once.
     pub queue: usize,
-    /// The most connections for each socket; beyond them connections wait in the listen queue.
+    /// The most connections, shared out among the sockets; beyond them connections wait in the listen queue.
     pub max_connections: usize,
 }
 
@@ -79,7 +83,9 @@ impl Default for Options {
 /// Serves the sockets until `signals.stop` becomes readable, then finishes what is in hand.
 ///
 /// What is in hand gets twice the I/O time-out, once for input and once for output; what still waits for a thread
-/// after the first one is refused with code 4, and a step that takes longer is left behind.
+/// after the first one is refused with code 4, and a step that takes longer is left behind. `report` is told counts that
+/// have changed, now and then and at the end; none is of datagrams that the kernel dropped, or of connections closed to
+/// make room.
 ///
 /// # Errors
 ///
@@ -89,31 +95,34 @@ pub async fn serve(
     answer: &Arc<dyn Answer>,
     options: Options,
     signals: Signals<'_>,
+    report: impl Fn(Counts),
 ) -> io::Result<()> {
     // The only strong reference: whoever drops this future drops all tasks with it.
     let executor = Arc::new(Executor::new());
     let (stopping, stopped) = bounded(1);
     let (in_hand, all_done) = bounded(1);
-    let bound = |places| Bound::new(places, options.queue);
-    let (cpu, wait) = (bound(options.cpu_workers), bound(options.wait_workers));
-    let work = Arc::new(Work { answer: Arc::clone(answer), cpu, wait });
+    let work = Arc::new(Work::new(Arc::clone(answer), &options));
+    let io_timeout = options.io_timeout;
     let server =
-        Server { work: Arc::clone(&work), options, executor: Arc::downgrade(&executor), stopped, _in_hand: in_hand };
+        Server { work: Arc::clone(&work), io_timeout, executor: Arc::downgrade(&executor), stopped, _in_hand: in_hand };
     let mut receiving = Vec::new();
+    let connections = options.max_connections.div_ceil(sockets.locals.len().max(1)).max(1);
     for listener in sockets.locals {
-        receiving.push(executor.spawn(server.clone().accept(Async::new(listener)?)));
+        receiving.push(executor.spawn(server.clone().accept(Async::new(listener)?, connections)));
     }
     for socket in sockets.udps {
         receiving.push(executor.spawn(server.clone().receive(Arc::new(Datagrams::new(socket)?))));
     }
     drop(server);
+    let mut reports = Reports { report, told: Counts::default() };
     let main = async {
-        wait_for_stop(signals, &work).await?;
+        future::or(wait_for_stop(signals, &work), reports.give_for_ever(&work)).await?;
         drop(stopping);
-        within(LAST_RECEIVING.min(options.io_timeout), join(&mut receiving)).await;
+        within(LAST_RECEIVING.min(io_timeout), join(&mut receiving)).await;
         // Closes the sockets.
         drop(receiving);
-        finish(&all_done, &work, options.io_timeout).await;
+        finish(&all_done, &work, io_timeout).await;
+        reports.give(&work);
         Ok(())
     };
     executor.run(main).await
@@ -134,11 +143,13 @@ async fn wait_for_stop(signals: Signals<'_>, work: &Work) -> io::Result<()> {
     let reload = async {
         loop {
             reload.readable().await?;
-            // What is left in it only makes for one reload more.
-            if rustix::io::read(reload.get_ref(), &mut [0_u8; 512])? == 0 {
-                return future::pending().await;
+            match rustix::io::read(reload.get_ref(), &mut [0_u8; 512]) {
+                // What is left in it only makes for one reload more.
+                Ok(1..) => work.reload().await,
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Nobody will ask any more.
+                Ok(0) | Err(_) => return future::pending().await,
             }
-            work.reload().await;
         }
     };
     future::or(stop.readable(), reload).await
@@ -152,11 +163,34 @@ async fn finish(all_done: &Receiver<()>, work: &Work, io_timeout: Duration) {
     }
 }
 
+/// Tells counts that have changed.
+struct Reports<R> {
+    report: R,
+    told: Counts,
+}
+
+impl<R: Fn(Counts)> Reports<R> {
+    async fn give_for_ever<T>(&mut self, work: &Work) -> T {
+        loop {
+            Timer::after(REPORT).await;
+            self.give(work);
+        }
+    }
+
+    fn give(&mut self, work: &Work) {
+        let counts = work.tally.counts(0);
+        if counts != self.told {
+            (self.report)(counts);
+            self.told = counts;
+        }
+    }
+}
+
 /// What all tasks share.
 #[derive(Clone)]
 struct Server {
     work: Arc<Work>,
-    options: Options,
+    io_timeout: Duration,
     executor: Weak<Executor<'static>>,
     /// Closed when it is time to stop.
     stopped: Receiver<()>,
@@ -187,12 +221,14 @@ impl Server {
     }
 
     /// Accepts connections until it is time to stop, and then those that have come.
-    async fn accept(self, listener: Async<UnixListener>) {
-        let places = Arc::new(Semaphore::new(self.options.max_connections.max(1)));
+    async fn accept(self, listener: Async<UnixListener>, most: usize) {
+        let places = Arc::new(Semaphore::new(most));
         loop {
             let place = places.acquire_arc().await;
             let Some(stream) = self.next(&listener).await else { return };
             self.spawn(self.clone().connection(stream, place));
+            // It is served, and so are others, before the next one is let in.
+            future::yield_now().await;
         }
     }
 
@@ -215,62 +251,88 @@ impl Server {
     }
 
     async fn connection(self, stream: UnixStream, _place: SemaphoreGuardArc) {
-        local::serve(stream, &self.work, self.options.io_timeout).await;
+        local::serve(stream, &self.work, self.io_timeout).await;
     }
 
     /// Answers datagrams until it is time to stop, and then those that have come.
     async fn receive(self, socket: Arc<Datagrams>) {
-        let mut datagram = Box::new(Datagram::new());
+        let mut datagram = Box::new(Datagram::default());
         let mut answers = Vec::new();
         loop {
             let go_on = self.ready(socket.readable()).await;
-            let count = self.round(&socket, &mut datagram, &mut answers);
+            let end = self.round(&socket, &mut datagram, &mut answers);
             for (packet, way_back) in answers.drain(..) {
                 socket.send(&packet, &way_back).await;
             }
-            match count {
-                _ if !go_on && count < BATCH => return,
-                // It failed, or woke us for nothing.
-                0 => drop(Timer::after(PAUSE).await),
-                _ => future::yield_now().await,
+            match end {
+                RoundEnd::Empty | RoundEnd::Failed if !go_on => return,
+                RoundEnd::Failed => drop(Timer::after(PAUSE).await),
+                RoundEnd::Empty | RoundEnd::Full => future::yield_now().await,
             }
         }
     }
 
-    /// Takes and answers what has come; what takes time becomes a task. Returns how many there were.
-    fn round(&self, socket: &Arc<Datagrams>, datagram: &mut Datagram, answers: &mut Vec<(Packet, WayBack)>) -> usize {
-        for count in 0..BATCH {
-            if let Err(error) = socket.receive(datagram)
-                && error.kind() != ErrorKind::Interrupted
-            {
-                if count > 0 {
-                    self.work.answer.end_round();
-                }
-                return count;
+    /// Takes and answers what has come; what takes time becomes a task.
+    fn round(&self, socket: &Arc<Datagrams>, datagram: &mut Datagram, answers: &mut Answers) -> RoundEnd {
+        let mut count = 0;
+        let end = loop {
+            if count == BATCH {
+                break RoundEnd::Full;
             }
-            if count == 0 {
-                self.work.refresh();
+            match socket.receive(datagram) {
+                Ok(()) if count == 0 => self.work.refresh(),
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break RoundEnd::Empty,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => break RoundEnd::Failed,
             }
+            count += 1;
             self.datagram(socket, datagram, answers);
+        };
+        if count > 0 {
+            self.work.end_round();
         }
-        self.work.answer.end_round();
-        BATCH
+        end
     }
 
-    fn datagram(&self, socket: &Arc<Datagrams>, datagram: &Datagram, answers: &mut Vec<(Packet, WayBack)>) {
-        let Some(way_back) = datagram.way_back().filter(|_| !is_refusal(datagram.packet())) else { return };
+    fn datagram(&self, socket: &Arc<Datagrams>, datagram: &Datagram, answers: &mut Answers) {
+        let Some((packet, &way_back)) = datagram.request() else { return };
         let mut out = Packet::new();
-        let Err(cost) = self.work.try_now(datagram.packet(), &mut out) else {
+        let Err(cost) = self.work.try_now(packet, &mut out) else {
             answers.push((out, way_back));
             return;
         };
-        let packet = Zeroizing::new(datagram.packet().to_vec());
-        self.spawn(self.clone().deferred(cost, packet, Arc::clone(socket), way_back));
+        let Some(hold) = socket.hold(packet, &way_back) else {
+            self.work.tally.resent.add(1);
+            return;
+        };
+        match self.work.admit(cost, packet, &mut out) {
+            None => answers.push((out, way_back)),
+            Some(admitted) => {
+                let packet = Zeroizing::new(packet.to_vec());
+                self.spawn(self.clone().deferred(admitted, packet, hold, way_back));
+            }
+        }
     }
 
     /// Takes all of the server along, so that the end waits for it.
-    async fn deferred(self, cost: Cost, packet: Zeroizing<Vec<u8>>, socket: Arc<Datagrams>, way_back: WayBack) {
-        let answer = self.work.answer(cost, &packet).await;
-        socket.send(&answer, &way_back).await;
+    async fn deferred(self, admitted: Admitted, packet: Zeroizing<Vec<u8>>, hold: Hold, way_back: WayBack) {
+        if let Some(answer) = self.work.answer(&admitted, packet).await {
+            hold.socket().send(&answer, &way_back).await;
+        }
     }
+}
+
+/// The answers of a round.
+type Answers = Vec<(Packet, WayBack)>;
+
+/// Why a round has ended.
+#[derive(Clone, Copy)]
+enum RoundEnd {
+    /// Nothing more has come.
+    Empty,
+    /// It is the others' turn.
+    Full,
+    /// The socket failed.
+    Failed,
 }

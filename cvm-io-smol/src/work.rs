@@ -4,23 +4,43 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cvm_core::answer::{Answer, Patience, answer_packet};
+use cvm_core::client::CLIENT_PATIENCE;
+use cvm_core::driver::Tally;
 use cvm_core::module::{Cost, Temporary};
 use cvm_core::wire::Packet;
 use zeroize::Zeroizing;
 
-use crate::bound::Bound;
+use crate::bound::{Bound, Hopeless, Ticket};
+use crate::server::Options;
 
-/// What answers, and the bounds of what blocks.
+/// What answers, the bounds of what blocks, and what is counted.
 pub(crate) struct Work {
-    pub(crate) answer: Arc<dyn Answer>,
-    pub(crate) cpu: Bound,
-    pub(crate) wait: Bound,
+    answer: Arc<dyn Answer>,
+    cpu: Bound,
+    wait: Bound,
+    pub(crate) tally: Tally,
+}
+
+/// A request that may wait for its turn, and what its next step costs.
+pub(crate) struct Admitted {
+    cost: Cost,
+    _ticket: Ticket,
 }
 
 impl Work {
+    pub(crate) fn new(answer: Arc<dyn Answer>, options: &Options) -> Self {
+        let bound = |places| Bound::new(places, options.queue, CLIENT_PATIENCE);
+        Self { answer, cpu: bound(options.cpu_workers), wait: bound(options.wait_workers), tally: Tally::default() }
+    }
+
     /// Lets the module look at its files; one that panics goes on with what it has.
     pub(crate) fn refresh(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| self.answer.refresh()));
+    }
+
+    /// Lets the observer write what it collected.
+    pub(crate) fn end_round(&self) {
+        self.answer.end_round();
     }
 
     /// Answers without waiting, or says what it would cost.
@@ -28,16 +48,31 @@ impl Work {
         answer_packet(&*self.answer, packet, out, Patience::Immediate)
     }
 
-    /// Answers a packet whose next step has this cost, as a round of its own.
-    pub(crate) async fn answer(&self, cost: Cost, packet: &[u8]) -> Packet {
-        let bound = if cost == Cost::Cpu { &self.cpu } else { &self.wait };
-        let Some(place) = bound.enter().await else {
-            let mut out = Packet::new();
-            self.answer.refuse(packet, &mut out, Temporary::IO);
-            self.answer.end_round();
-            return out;
+    /// Admits a request whose next step has this cost; if there are too many, it is answered with code 4.
+    pub(crate) fn admit(&self, cost: Cost, packet: &[u8], out: &mut Packet) -> Option<Admitted> {
+        let admitted = self.bound(cost).admit().map(|ticket| Admitted { cost, _ticket: ticket });
+        if admitted.is_none() {
+            self.refuse(packet, out);
+        }
+        admitted
+    }
+
+    /// Answers a packet in a thread, as a round of its own; `None` if its client has given up before its turn.
+    pub(crate) async fn answer(&self, admitted: &Admitted, packet: Zeroizing<Vec<u8>>) -> Option<Packet> {
+        let place = match self.bound(admitted.cost).enter().await {
+            Ok(place) => place,
+            Err(Hopeless::Closed) => {
+                let mut out = Packet::new();
+                self.refuse(&packet, &mut out);
+                self.end_round();
+                return Some(out);
+            }
+            Err(Hopeless::Expired) => {
+                self.tally.expired.add(1);
+                return None;
+            }
         };
-        let (answer, packet) = (Arc::clone(&self.answer), Zeroizing::new(packet.to_vec()));
+        let answer = Arc::clone(&self.answer);
         let step = move || {
             let _place = place;
             let mut out = Packet::new();
@@ -46,7 +81,7 @@ impl Work {
             answer.end_round();
             out
         };
-        smol::unblock(step).await
+        Some(smol::unblock(step).await)
     }
 
     /// Reads files again.
@@ -59,5 +94,14 @@ impl Work {
     pub(crate) fn close(&self) {
         self.cpu.close();
         self.wait.close();
+    }
+
+    fn refuse(&self, packet: &[u8], out: &mut Packet) {
+        self.tally.refused.add(1);
+        self.answer.refuse(packet, out, Temporary::IO);
+    }
+
+    fn bound(&self, cost: Cost) -> &Bound {
+        if cost == Cost::Cpu { &self.cpu } else { &self.wait }
     }
 }

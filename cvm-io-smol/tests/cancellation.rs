@@ -135,7 +135,7 @@ fn given_up_server(path: &Path, times: usize, before: usize) -> [bool; 2] {
         context.waker().wake_by_ref();
         Poll::Pending
     });
-    let serving = serve(sockets, &answer, Options::default(), signals);
+    let serving = serve(sockets, &answer, Options::default(), signals, |_| {});
     drop((poll_times(race(serving, nudges), times), stop, stopped, reload, reloaded, asker));
     let answers = streams.each_mut().map(|stream| {
         let mut bytes = Vec::new();
@@ -171,6 +171,9 @@ fn script(path: &Path, lines: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// Whoever asks has to wait.
+const A_WHILE: Duration = Duration::from_millis(2);
+
 const YES: &[u8] = b"\0\0\x01\x03tim\x02\x011\x03\x012\x05\x01/\0";
 
 fn command(folder: &Path) -> String {
@@ -186,7 +189,9 @@ fn local(folder: &Path) -> String {
     let listener = UnixListener::bind(&path).unwrap();
     thread::spawn(move || {
         for mut stream in listener.incoming().map_while(Result::ok) {
-            let _ = stream.read_to_end(&mut Vec::new()).and_then(|_| stream.write_all(YES));
+            let read = stream.read_to_end(&mut Vec::new());
+            thread::sleep(A_WHILE);
+            let _ = read.and_then(|_| stream.write_all(YES));
         }
     });
     format!("cvm-local:{}", path.display())
@@ -197,6 +202,7 @@ fn udp() -> String {
     let port = socket.local_addr().unwrap().port();
     thread::spawn(move || {
         while let Ok((_, from)) = socket.recv_from(&mut [0; 512]) {
+            thread::sleep(A_WHILE);
             let _ = socket.send_to(YES, from);
         }
     });

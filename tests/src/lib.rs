@@ -11,6 +11,7 @@
 pub mod base64;
 pub mod contact;
 pub mod database;
+pub mod driven;
 pub mod findings;
 pub mod folder;
 pub mod packet;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::folder::Folder;
 use crate::process::{self, End, LIMIT, Running, eventually};
@@ -77,6 +77,19 @@ impl Server {
     #[must_use]
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.running.id())).expect("a running process").count()
+    }
+
+    /// Leaves the server so many descriptors beside those that it has open; returns how many it may have.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn limit_descriptors(&self, more: usize) -> usize {
+        let all = self.descriptors() + more;
+        let limit = Rlimit { current: Some(all as u64), maximum: Some(all as u64) };
+        let id = i32::try_from(self.id()).expect("the number of a process");
+        prlimit(Pid::from_raw(id), Resource::Nofile, limit).expect("a child's limits can be lowered");
+        all
     }
 
     /// Tells whether the server has ended by itself.

@@ -1,11 +1,12 @@
 //! The examples of embedding, run as they are and asked by real clients, ours and the original's.
 
 use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 
 use cvm_tests::contact::{Contact, Mode};
 use cvm_tests::folder::Folder;
 use cvm_tests::packet::{self, ACCOUNT, PASSWORD};
-use cvm_tests::process::{End, command, run};
+use cvm_tests::process::{End, LIMIT, command, eventually, run};
 use cvm_tests::programs::{Make, example};
 use cvm_tests::server::{Server, free_port};
 use cvm_tests::station::{Station, TABLE};
@@ -68,10 +69,22 @@ fn the_core_serves_in_tokio_and_in_a_bare_loop() {
             let longer = packet::padded(b"T", &[(ACCOUNT, b"alice"), (PASSWORD, b"secret")], 513);
             assert_eq!(contact.ask(&longer), Ok(packet::v2(2, b"T", &[])), "{name} {contact:?}");
         }
-        let silent = std::os::unix::net::UnixStream::connect(&example.path).expect("a connection");
+        let silent = UnixStream::connect(&example.path).expect("a connection");
         assert_clients(&example.modules()[0], "alice", &[("secret", 0)]);
         drop(silent);
         assert!(!example.server.has_ended());
+    }
+}
+
+#[test]
+fn a_lack_of_descriptors_ends_no_example() {
+    for name in ["tokio_server", "epoll_server"] {
+        let example = Example::start(name, &[]);
+        let few = example.server.limit_descriptors(10);
+        let silent: Vec<_> = (0..30).map(|_| UnixStream::connect(&example.path).expect("a connection")).collect();
+        assert!(eventually(LIMIT, || example.server.descriptors() >= few), "{name}");
+        example.assert_logins("alice", &[("secret", 0), ("wrong", 100)]);
+        drop(silent);
     }
 }
 

@@ -14,17 +14,20 @@ use cvm_tests::process::{LIMIT, command, eventually, run};
 use cvm_tests::programs::Make;
 use cvm_tests::server::{Server, free_port};
 use cvm_tests::station::{Station, TABLE, alice_with};
-use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
+use rustix::process::Signal;
 
 /// This driver, whatever the other tests are run with.
 const MIO: (&str, &str) = ("CVM_RUNTIME", "mio");
+
+/// The drivers in whose loops nothing waits.
+const LOOPS: [(&str, &str); 2] = [MIO, ("CVM_RUNTIME", "smol")];
 
 fn login() -> Vec<u8> {
     packet::v2(2, b"T", &[(ACCOUNT, b"alice"), (PASSWORD, b"secret")])
 }
 
-fn start(settings: Settings<'_>) -> Station {
-    Station::start(Make::Ours, TABLE, &[&[MIO], settings].concat())
+fn start(runtime: (&str, &str), settings: Settings<'_>) -> Station {
+    Station::start(Make::Ours, TABLE, &[&[runtime], settings].concat())
 }
 
 fn assert_serves(station: &Station) {
@@ -33,20 +36,35 @@ fn assert_serves(station: &Station) {
     }
 }
 
+/// Tells which driver serves by what it has: an epoll instance or none, and smol's thread or none.
+fn driver_of(server: &Server) -> &'static str {
+    let process = format!("/proc/{}", server.id());
+    let list = |folder: &str| std::fs::read_dir(format!("{process}/{folder}")).expect("a process of ours").flatten();
+    let has_epoll = list("fd")
+        .filter_map(|fd| std::fs::read_link(fd.path()).ok())
+        .any(|kind| kind.to_string_lossy().contains("eventpoll"));
+    let names = list("task").filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    match (has_epoll, names.map(|name| name.trim().to_owned()).any(|name| name == "async-io")) {
+        (false, _) => "blocking",
+        (true, false) => "mio",
+        (true, true) => "smol",
+    }
+}
+
 #[test]
 fn all_drivers_serve_whether_named_by_argument_or_setting() {
     let folder = Folder::new();
     let passwd = folder.write("passwd", TABLE);
-    let cases: [(&[&str], &str); 7] = [
-        (&["--runtime", "mio"], "blocking"),
-        (&["--runtime=blocking"], "mio"),
-        (&["--runtime", "blocking"], ""),
-        (&["--runtime", "smol"], "mio"),
-        (&[], "mio"),
-        (&[], "smol"),
-        (&[], "blocking"),
+    let cases: [(&[&str], &str, &str); 7] = [
+        (&["--runtime", "mio"], "blocking", "mio"),
+        (&["--runtime=blocking"], "mio", "blocking"),
+        (&["--runtime", "blocking"], "", "blocking"),
+        (&["--runtime", "smol"], "mio", "smol"),
+        (&[], "mio", "mio"),
+        (&[], "smol", "smol"),
+        (&[], "blocking", "blocking"),
     ];
-    for (arguments, setting) in cases {
+    for (arguments, setting, expected) in cases {
         let endpoint = format!("cvm-udp:127.0.0.1:{}", free_port());
         let arguments = [arguments, &[&endpoint]].concat();
         let settings = [("CVM_PWFILE_PATH", passwd.as_str()), ("CVM_RUNTIME", setting)];
@@ -54,6 +72,7 @@ fn all_drivers_serve_whether_named_by_argument_or_setting() {
         let address = endpoint.strip_prefix("cvm-udp:").and_then(|address| address.parse().ok()).expect("an address");
         assert_eq!(Contact::Udp(address).ask(&login()), Ok(alice_with(b"T")));
         assert_eq!(server.requests(), ["+ alice"]);
+        assert_eq!(driver_of(&server), expected, "{arguments:?} {setting}");
     }
     let unknown = run(&mut command(&Make::Ours.program("cvm-pwfile"), &["--runtime", "tokio", &passwd], &[]), b"");
     unknown.assert_complaint(1, &["usage:", "--runtime mio|smol|blocking"]);
@@ -61,10 +80,12 @@ fn all_drivers_serve_whether_named_by_argument_or_setting() {
 
 #[test]
 fn without_a_log_only_start_and_stop_are_told() {
-    let mut station = start(&[("CVM_LOG", "none")]);
-    assert_serves(&station);
-    station.server_mut().stop();
-    assert_eq!(station.server().log(), b"Starting.\nStopping.\n");
+    for runtime in LOOPS {
+        let mut station = start(runtime, &[("CVM_LOG", "none")]);
+        assert_serves(&station);
+        station.server_mut().stop();
+        assert_eq!(station.server().log(), b"Starting.\nStopping.\n");
+    }
 }
 
 /// Sockets that our own loops share are nobody else's.
@@ -81,41 +102,42 @@ fn a_port_that_is_served_is_refused_with_several_loops_too() {
 
 #[test]
 fn thousands_of_connections_leave_no_descriptor_behind() {
-    let station = start(&[]);
-    assert_serves(&station);
-    let before = station.server().descriptors();
-    for length in 0..login().len() {
-        let streams: Vec<_> = (0..100).map(|_| station.connect()).collect();
-        for mut stream in &streams {
-            // Some are cut off, some leave without a word.
-            let _ = std::io::Write::write_all(&mut stream, &login()[..length]);
+    for runtime in LOOPS {
+        let station = start(runtime, &[]);
+        assert_serves(&station);
+        let before = station.server().descriptors();
+        for length in 0..login().len() {
+            let streams: Vec<_> = (0..100).map(|_| station.connect()).collect();
+            for mut stream in &streams {
+                // Some are cut off, some leave without a word.
+                let _ = std::io::Write::write_all(&mut stream, &login()[..length]);
+            }
         }
+        assert!(eventually(LIMIT, || station.server().descriptors() <= before), "{before} before");
+        assert_serves(&station);
     }
-    assert!(eventually(LIMIT, || station.server().descriptors() <= before), "{before} before");
-    assert_serves(&station);
 }
 
 #[test]
 fn a_server_that_runs_out_of_descriptors_goes_on_when_there_are_some_again() {
-    let station = start(&[("CVM_IO_TIMEOUT", "60000"), ("CVM_THREADS", "1")]);
-    assert_serves(&station);
-    // Unlike a limit from the start, which the server fits its connections into.
-    let few = station.server().descriptors() as u64 + 20;
-    let limit = Rlimit { current: Some(few), maximum: Some(few) };
-    let id = i32::try_from(station.server().id()).expect("the number of a process");
-    prlimit(Pid::from_raw(id), Resource::Nofile, limit).expect("a child's limits can be lowered");
-    let silent: Vec<_> = (0..60).map(|_| station.connect()).collect();
-    assert!(eventually(LIMIT, || station.server().descriptors() as u64 >= few));
-    let ask = |mode| station.contact(mode).ask(&login());
-    assert_eq!(ask(Mode::Udp), Ok(alice_with(b"T")));
-    // A table that cannot be opened now is no table that is gone.
-    station.server().signal(Signal::HUP);
-    station.folder().write("passwd", TABLE);
-    thread::sleep(Duration::from_millis(1500));
-    assert_eq!(ask(Mode::Udp), Ok(alice_with(b"T")));
-    drop(silent);
-    assert_eq!(ask(Mode::Local), Ok(alice_with(b"T")));
-    assert_eq!(ask(Mode::Udp), Ok(alice_with(b"T")));
+    for runtime in LOOPS {
+        let station = start(runtime, &[("CVM_IO_TIMEOUT", "60000"), ("CVM_THREADS", "1")]);
+        assert_serves(&station);
+        // Unlike a limit from the start, which the server fits its connections into.
+        let few = station.server().limit_descriptors(20);
+        let silent: Vec<_> = (0..60).map(|_| station.connect()).collect();
+        assert!(eventually(LIMIT, || station.server().descriptors() >= few));
+        let ask = |mode| station.contact(mode).ask(&login());
+        assert_eq!(ask(Mode::Udp), Ok(alice_with(b"T")));
+        // A table that cannot be opened now is no table that is gone.
+        station.server().signal(Signal::HUP);
+        station.folder().write("passwd", TABLE);
+        thread::sleep(Duration::from_millis(1500));
+        assert_eq!(ask(Mode::Udp), Ok(alice_with(b"T")));
+        drop(silent);
+        assert_eq!(ask(Mode::Local), Ok(alice_with(b"T")));
+        assert_eq!(ask(Mode::Udp), Ok(alice_with(b"T")));
+    }
 }
 
 #[test]
@@ -152,80 +174,86 @@ fn version_of(answer: &[u8]) -> Option<u32> {
 
 #[test]
 fn a_table_that_is_replaced_under_load_answers_from_one_whole_version_and_the_new_one_at_once() {
-    let station = Station::start(Make::Ours, &version(10_000), &[MIO]);
-    let (path, next) = (station.folder().path("passwd"), station.folder().path("next"));
-    let (in_place, is_over) = (AtomicU32::new(10_000), AtomicBool::new(false));
-    let ask = |mode: Mode| {
-        let contact = station.contact(mode);
-        let mut asked = 0;
-        while !is_over.load(Ordering::SeqCst) || asked < 100 {
-            let least = in_place.load(Ordering::SeqCst);
-            let name = format!("user{}", asked % 2000);
-            let request = packet::v2(2, b"T", &[(ACCOUNT, name.as_bytes()), (PASSWORD, b"secret")]);
-            let answer = contact.ask(&request).expect("an answer");
-            let version = version_of(&answer).expect("every version has the account");
-            assert!(version >= least, "version {version} although {least} was in place");
-            asked += 1;
-        }
-    };
-    thread::scope(|scope| {
-        scope.spawn(|| ask(Mode::Udp));
-        scope.spawn(|| ask(Mode::Local));
-        for number in 10_001..10_040 {
-            std::fs::write(&next, version(number)).expect("a table can be written");
-            std::fs::rename(&next, &path).expect("a table can be replaced");
-            in_place.store(number, Ordering::SeqCst);
-            if number % 4 == 0 {
-                station.server().signal(Signal::HUP);
+    for runtime in LOOPS {
+        let station = Station::start(Make::Ours, &version(10_000), &[runtime]);
+        let (path, next) = (station.folder().path("passwd"), station.folder().path("next"));
+        let (in_place, is_over) = (AtomicU32::new(10_000), AtomicBool::new(false));
+        let ask = |mode: Mode| {
+            let contact = station.contact(mode);
+            let mut asked = 0;
+            while !is_over.load(Ordering::SeqCst) || asked < 100 {
+                let least = in_place.load(Ordering::SeqCst);
+                let name = format!("user{}", asked % 2000);
+                let request = packet::v2(2, b"T", &[(ACCOUNT, name.as_bytes()), (PASSWORD, b"secret")]);
+                let answer = contact.ask(&request).expect("an answer");
+                let version = version_of(&answer).expect("every version has the account");
+                assert!(version >= least, "version {version} although {least} was in place");
+                asked += 1;
             }
-            thread::sleep(Duration::from_millis(20));
-        }
-        is_over.store(true, Ordering::SeqCst);
-    });
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| ask(Mode::Udp));
+            scope.spawn(|| ask(Mode::Local));
+            for number in 10_001..10_040 {
+                std::fs::write(&next, version(number)).expect("a table can be written");
+                std::fs::rename(&next, &path).expect("a table can be replaced");
+                in_place.store(number, Ordering::SeqCst);
+                if number % 4 == 0 {
+                    station.server().signal(Signal::HUP);
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+    }
 }
 
 #[test]
 fn a_table_that_is_truncated_deleted_and_made_again_never_says_a_wrong_yes() {
-    let station = Station::start(Make::Ours, &version(10_000), &[MIO]);
-    let path = station.folder().path("passwd");
-    let ask = |password: &[u8]| {
-        let request = packet::v2(2, b"T", &[(ACCOUNT, b"user7"), (PASSWORD, password)]);
-        let answer = station.contact(Mode::Udp).ask(&request).expect("an answer");
-        answer.first().copied()
-    };
-    for round in 0..3 {
-        std::fs::write(&path, "user7:sec").expect("a table can be cut");
-        assert_ne!(ask(b"sec"), Some(0), "what is cut off is no password");
-        std::fs::remove_file(&path).expect("a table can be removed");
-        assert_ne!(ask(b"wrong"), Some(0));
-        std::fs::write(&path, version(10_001 + round)).expect("a table can be written");
-        assert!(eventually(LIMIT, || ask(b"secret") == Some(0)), "the table is back");
+    for runtime in LOOPS {
+        let station = Station::start(Make::Ours, &version(10_000), &[runtime]);
+        let path = station.folder().path("passwd");
+        let ask = |password: &[u8]| {
+            let request = packet::v2(2, b"T", &[(ACCOUNT, b"user7"), (PASSWORD, password)]);
+            let answer = station.contact(Mode::Udp).ask(&request).expect("an answer");
+            answer.first().copied()
+        };
+        for round in 0..3 {
+            std::fs::write(&path, "user7:sec").expect("a table can be cut");
+            assert_ne!(ask(b"sec"), Some(0), "what is cut off is no password");
+            std::fs::remove_file(&path).expect("a table can be removed");
+            assert_ne!(ask(b"wrong"), Some(0));
+            std::fs::write(&path, version(10_001 + round)).expect("a table can be written");
+            assert!(eventually(LIMIT, || ask(b"secret") == Some(0)), "the table is back");
+        }
     }
 }
 
 #[test]
 fn a_full_queue_is_code_4_and_told_on_standard_error() {
-    // A cost at which the clients below are faster by far.
-    let table = format!("alice:$6$saltsalt${}:1:1:::\n", "a".repeat(86));
-    let settings = [MIO, ("CVM_PWFILE_PWCMP", "crypt"), ("CVM_QUEUE", "1"), ("CVM_CPU_WORKERS", "1")];
-    let mut station = Station::start(Make::Ours, &table, &settings);
-    let Contact::Udp(address) = station.contact(Mode::Udp) else { unreachable!("UDP has an address") };
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.connect(address).expect("a local socket can be connected");
-    socket.set_read_timeout(Some(LIMIT)).expect("a time-out can be set");
-    for number in 0..50_u8 {
-        let request = packet::v2(2, &[number], &[(ACCOUNT, b"alice"), (PASSWORD, b"wrong")]);
-        socket.send(&request).expect("a request can be sent");
+    for runtime in LOOPS {
+        // A cost at which the clients below are faster by far.
+        let table = format!("alice:$6$saltsalt${}:1:1:::\n", "a".repeat(86));
+        let settings = [runtime, ("CVM_PWFILE_PWCMP", "crypt"), ("CVM_QUEUE", "1"), ("CVM_CPU_WORKERS", "1")];
+        let mut station = Station::start(Make::Ours, &table, &settings);
+        let Contact::Udp(address) = station.contact(Mode::Udp) else { unreachable!("UDP has an address") };
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        socket.connect(address).expect("a local socket can be connected");
+        socket.set_read_timeout(Some(LIMIT)).expect("a time-out can be set");
+        for number in 0..50_u8 {
+            let request = packet::v2(2, &[number], &[(ACCOUNT, b"alice"), (PASSWORD, b"wrong")]);
+            socket.send(&request).expect("a request can be sent");
+        }
+        let mut codes: Vec<u8> = Vec::new();
+        for _ in 0..50 {
+            let mut answer = [0; 512];
+            socket.recv(&mut answer).expect("every request is answered");
+            codes.push(answer[0]);
+        }
+        let refused = codes.iter().filter(|&&code| code == 4).count();
+        assert!(refused > 0 && codes.iter().all(|code| [4, 100].contains(code)), "{codes:?}");
+        station.server_mut().stop();
+        let errors = String::from_utf8_lossy(&station.server().errors()).into_owned();
+        assert!(errors.contains(&format!("{refused} requests refused")), "{errors}");
     }
-    let mut codes: Vec<u8> = Vec::new();
-    for _ in 0..50 {
-        let mut answer = [0; 512];
-        socket.recv(&mut answer).expect("every request is answered");
-        codes.push(answer[0]);
-    }
-    let refused = codes.iter().filter(|&&code| code == 4).count();
-    assert!(refused > 0 && codes.iter().all(|code| [4, 100].contains(code)), "{codes:?}");
-    station.server_mut().stop();
-    let errors = String::from_utf8_lossy(&station.server().errors()).into_owned();
-    assert!(errors.contains(&format!("{refused} requests refused")), "{errors}");
 }

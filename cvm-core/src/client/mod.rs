@@ -9,7 +9,7 @@ mod variables;
 pub use credentials::Credentials;
 pub use endpoint::{Endpoint, ModuleError, ModuleList};
 pub use request::ClientRequest;
-pub use udp::{UdpExchange, UdpFailure, UdpStep};
+pub use udp::{CLIENT_PATIENCE, UdpExchange, UdpFailure, UdpStep};
 pub use variables::{variable_names, variables};
 
 use crate::fact::Scope;

@@ -14,8 +14,9 @@ use crate::wire::{Reply, ReplyError};
 const WAITS: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8), Duration::from_secs(16)];
 
-/// How long all of that takes, however many addresses refuse and however late.
-const IN_ALL: Duration = Duration::from_secs(2 + 4 + 8 + 16);
+/// How long a client waits in all: so long over UDP, however many addresses refuse and however late, and by default for
+/// any other module.
+pub const CLIENT_PATIENCE: Duration = Duration::from_secs(2 + 4 + 8 + 16);
 
 /// One request over UDP, as a state machine.
 ///
@@ -126,7 +127,7 @@ impl<'r> UdpExchange<'r> {
     /// Sends to the address whose turn it is, or gives up.
     fn send(&mut self, now: Instant) -> UdpStep {
         let index = if self.next < self.addresses.len() { self.next } else { 0 };
-        let end = self.end.or_else(|| now.checked_add(IN_ALL));
+        let end = self.end.or_else(|| now.checked_add(CLIENT_PATIENCE));
         self.end = end;
         let wait = WAITS.get(self.sends).filter(|_| end.is_none_or(|end| now < end));
         let (Some(&address), Some(&wait)) = (self.addresses.get(index), wait) else {

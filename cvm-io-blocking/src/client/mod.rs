@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cvm_core::Code;
-use cvm_core::client::{ClientRequest, Endpoint, ModuleList, UdpFailure, ends_chain};
+use cvm_core::client::{CLIENT_PATIENCE, ClientRequest, Endpoint, ModuleList, UdpFailure, ends_chain};
 use cvm_core::framing::{Framing, Progress};
 use cvm_core::wire::{Reply, ReplyError};
 use rustix::event::{PollFd, PollFlags};
@@ -29,7 +29,7 @@ pub struct Client {
 impl Default for Client {
     /// Waits 30 seconds for a module.
     fn default() -> Self {
-        Self::new(Duration::from_secs(30))
+        Self::new(CLIENT_PATIENCE)
     }
 }
 

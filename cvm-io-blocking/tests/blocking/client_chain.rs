@@ -13,7 +13,7 @@ use cvm_core::{Code, Scope, SecretRef};
 use cvm_io_blocking::client::{Client, Failure};
 use tempfile::TempDir;
 
-use crate::support::{FACTS, Server, TIMEOUT, modules, request};
+use crate::support::{FACTS, TIMEOUT, modules, request, udp};
 
 const REJECTED: &[u8] = b"d\0\0";
 const IN_SCOPE: &[u8] = b"d\0\x10\x010\0";
@@ -108,7 +108,7 @@ fn a_module_that_cannot_be_asked_ends_the_chain_and_is_named() {
 
 #[test]
 fn modules_of_different_kinds_get_the_same_tagged_request() {
-    let server = Server::udp("127.0.0.1:0");
+    let server = udp("127.0.0.1:0");
     let list = format!("cvm-local:{},cvm-udp:127.0.0.1:{}", server.path().display(), server.port());
     let ask = |account: &str, tag: &[u8]| {
         let account = Account::whole(account.as_bytes(), b"");

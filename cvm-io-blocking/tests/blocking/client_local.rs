@@ -12,7 +12,7 @@ use cvm_io_blocking::client::{Client, Failure};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
 use tempfile::TempDir;
 
-use crate::support::{Server, TIMEOUT, modules, request, success, timed};
+use crate::support::{TIMEOUT, local, modules, request, success, timed};
 
 fn ask(path: &Path) -> Result<Reply, Failure> {
     Client::new(TIMEOUT).ask(&modules(format!("cvm-local:{}", path.display())), &request(b"TAG"))
@@ -44,15 +44,15 @@ fn answering(response: impl Into<Vec<u8>>) -> (TempDir, PathBuf) {
 
 #[test]
 fn a_server_answers_a_client() {
-    let server = Server::local();
+    let server = local();
     for _ in 0..50 {
-        assert_eq!(code(server.path()), Code::SUCCESS);
+        assert_eq!(code(&server.path()), Code::SUCCESS);
     }
 }
 
 #[test]
 fn a_time_out_beyond_all_clocks_never_comes() {
-    let server = Server::local();
+    let server = local();
     let list = format!("cvm-local:{},/no/such/module", server.path().display());
     let reply = Client::new(Duration::MAX).ask(&modules(list), &request(b"")).unwrap();
     assert_eq!(reply.code, Code::SUCCESS);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cvm_core::Code;
 use cvm_io_blocking::client::{Client, Failure};
 
-use crate::support::{Server, TIMEOUT, modules, request, success, timed};
+use crate::support::{TIMEOUT, modules, request, success, timed, udp};
 
 /// Far below the two seconds of the first wait.
 const AT_ONCE: Duration = Duration::from_millis(1000);
@@ -39,7 +39,7 @@ fn receive(socket: &UdpSocket) -> SocketAddr {
 
 #[test]
 fn a_server_answers_a_client() {
-    let server = Server::udp("127.0.0.1:0");
+    let server = udp("127.0.0.1:0");
     assert_eq!(code("127.0.0.1", server.port()), Code::SUCCESS);
     // Where the name has an IPv6 address too, nobody serves that one.
     let (code, elapsed) = timed(|| code("localhost", server.port()));
@@ -49,7 +49,7 @@ fn a_server_answers_a_client() {
 
 #[test]
 fn a_server_answers_a_client_over_ipv6() {
-    let server = Server::udp("[::1]:0");
+    let server = udp("[::1]:0");
     assert_eq!(code("[::1]", server.port()), Code::SUCCESS);
 }
 

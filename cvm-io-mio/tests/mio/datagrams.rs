@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use cvm_core::Code;
 use cvm_io_mio::Options;
 
-use crate::support::{Server, failure, is_quiet, login, options, receive, success, v2};
+use crate::support::{bound_to, failure, is_quiet, login, options, receive, start, success, v2};
 
 #[test]
 fn each_datagram_gets_its_answer() {
-    let server = Server::start(options());
+    let server = start(options());
     let socket = server.udp();
     let ask = |request: &[u8]| {
         socket.send(request).unwrap();
@@ -21,14 +21,14 @@ fn each_datagram_gets_its_answer() {
     assert_eq!(ask(b"\x03 no version"), b"\x02\0");
     assert_eq!(ask(&[2; 600]), failure(2, &[2, 2]));
     assert_eq!(
-        server.logged(),
+        server.seen.logged(),
         [Code::SUCCESS, Code::REJECTED, Code::REJECTED, Code::BAD_CLIENT_DATA, Code::BAD_CLIENT_DATA]
     );
 }
 
 #[test]
 fn a_burst_of_many_batches_is_answered_whole_and_once() {
-    let server = Server::start(Options { threads: 3, ..options() });
+    let server = start(Options { threads: 3, ..options() });
     let sockets: Vec<_> = (0..8).map(|_| server.udp()).collect();
     for round in 0..20_u8 {
         for socket in &sockets {
@@ -49,7 +49,7 @@ fn a_burst_of_many_batches_is_answered_whole_and_once() {
 #[test]
 fn answers_leave_from_the_address_that_was_asked() {
     for (bound, asked) in [("0.0.0.0:0", ["127.0.0.1", "127.0.0.2"]), ("[::]:0", ["::1", "::1"])] {
-        let server = Server::bound_to(bound, options());
+        let server = bound_to(bound, options());
         for ip in asked {
             let socket = server.udp_at(ip);
             socket.send(&login(ip.as_bytes(), b"alice")).unwrap();
@@ -60,7 +60,7 @@ fn answers_leave_from_the_address_that_was_asked() {
 
 #[test]
 fn what_looks_like_a_refusal_is_passed_over() {
-    let server = Server::start(options());
+    let server = start(options());
     let socket = server.udp();
     socket.send(b"\x64\0").unwrap();
     assert!(is_quiet(&socket));
@@ -68,7 +68,7 @@ fn what_looks_like_a_refusal_is_passed_over() {
 
 #[test]
 fn a_module_that_panics_is_code_1() {
-    let server = Server::start(options());
+    let server = start(options());
     let socket = server.udp();
     for _ in 0..3 {
         socket.send(&login(b"T", b"panic")).unwrap();

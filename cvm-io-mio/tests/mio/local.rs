@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use cvm_io_mio::Options;
 
-use crate::support::{Server, failure, login, options, read_all, success, v2};
+use crate::support::{failure, login, options, read_all, start, success, v2};
 
 #[test]
 fn a_request_is_answered_and_the_connection_closed() {
-    let server = Server::start(options());
+    let server = start(options());
     assert_eq!(server.ask(&login(b"TAG", b"alice")), success(b"TAG"));
     assert_eq!(server.ask(&v2(b"TAG", b"alice", b"wrong")), failure(100, b"TAG"));
     assert_eq!(server.ask(&login(b"TAG", b"panic")), failure(1, b"TAG"));
@@ -22,7 +22,7 @@ fn a_request_is_answered_and_the_connection_closed() {
 
 #[test]
 fn a_request_may_come_in_pieces_and_at_512_bytes_has_no_end() {
-    let server = Server::start(options());
+    let server = start(options());
     let mut pieces = server.connect();
     for byte in login(b"T", b"alice") {
         pieces.write_all(&[byte]).unwrap();
@@ -46,7 +46,7 @@ fn a_request_may_come_in_pieces_and_at_512_bytes_has_no_end() {
 
 #[test]
 fn silent_connections_delay_nobody() {
-    let server = Server::start(options());
+    let server = start(options());
     let mut silent: Vec<_> = (0..300).map(|_| server.connect()).collect();
     for stream in silent.iter_mut().step_by(2) {
         stream.write_all(&login(b"S", b"alice")[..5]).unwrap();
@@ -61,18 +61,18 @@ fn silent_connections_delay_nobody() {
 #[test]
 fn a_silent_connection_is_closed_in_time_without_an_answer() {
     let timeout = Duration::from_millis(300);
-    let server = Server::start(Options { io_timeout: timeout, ..options() });
+    let server = start(Options { io_timeout: timeout, ..options() });
     let start = Instant::now();
     let mut silent = server.connect();
     silent.write_all(&[2]).unwrap();
     assert_eq!(read_all(&mut silent), b"");
     assert!(start.elapsed() >= timeout);
-    assert!(server.logged().is_empty());
+    assert!(server.seen.logged().is_empty());
 }
 
 #[test]
 fn beyond_the_bound_the_oldest_idle_connection_goes() {
-    let mut server = Server::start(Options { max_connections: 3, ..options() });
+    let mut server = start(Options { max_connections: 3, ..options() });
     let mut silent: Vec<_> = (0..3).map(|_| server.connect()).collect();
     assert_eq!(server.ask(&login(b"L", b"alice")), success(b"L"));
     assert_eq!(read_all(&mut silent[0]), b"");
@@ -86,20 +86,20 @@ fn beyond_the_bound_the_oldest_idle_connection_goes() {
 
 #[test]
 fn where_nobody_is_idle_others_wait_their_turn() {
-    let server = Server::start(Options { max_connections: 2, ..options() });
+    let server = start(Options { max_connections: 2, ..options() });
     let mut working = [server.send(&login(b"1", b"hash")), server.send(&login(b"2", b"hash"))];
-    assert!(server.has_begun(1));
+    assert!(server.seen.has_begun(1));
     let mut waiting = server.send(&login(b"3", b"alice"));
     thread::sleep(Duration::from_millis(50));
-    assert!(server.logged().is_empty());
-    server.seen.gate.open();
+    assert!(server.seen.logged().is_empty());
+    server.seen.open_gate();
     assert_eq!(read_all(&mut waiting), success(b"3"));
     assert_eq!(working.each_mut().map(read_all), [success(b"1"), success(b"2")]);
 }
 
 #[test]
 fn peers_that_leave_at_any_time_harm_nobody() {
-    let server = Server::start(options());
+    let server = start(options());
     let request = login(b"T", b"alice");
     for length in 0..request.len() {
         let mut stream = server.connect();

@@ -4,7 +4,8 @@ use std::io;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use smol::{Async, Timer};
 
 /// How often to look for the end of a child where the kernel cannot tell.
@@ -34,11 +35,12 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // All of this does nothing for a child that was waited for.
-        let _ = match self.0.kill() {
-            Ok(()) => self.0.wait().map(Some),
-            // It may run for ever.
-            Err(_) => self.0.try_wait(),
-        };
+        // All of this does nothing for a child that was waited for. One that cannot be ended may run for ever.
+        let ends = self.0.kill().is_ok();
+        if ends && let Ok(None) = self.0.try_wait() {
+            let pid = Pid::from_child(&self.0);
+            // It ends soon, but where the kernel does not let it, that is not to be waited for in a loop.
+            smol::unblock(move || retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))).detach();
+        }
     }
 }

@@ -5,21 +5,23 @@ use std::io::{self, PipeReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{ChildStdout, Command, Stdio};
+use std::sync::Arc;
 
 use cvm_core::Code;
 use cvm_core::client::ClientRequest;
 use cvm_core::framing::Framing;
 use cvm_core::wire::Reply;
 use smol::Async;
+use smol::lock::Semaphore;
 use zeroize::Zeroizing;
 
 use super::child::Running;
-use super::{Cause, Client, response};
+use super::{Cause, response, unblock};
 use crate::local::receive;
 
-pub(super) async fn ask(client: &Client, program: &[u8], request: &ClientRequest) -> Result<Reply, Cause> {
+pub(super) async fn ask(program: &[u8], request: &ClientRequest, starting: &Arc<Semaphore>) -> Result<Reply, Cause> {
     let (program, input) = (program.to_vec(), Zeroizing::new(request.bytes().to_vec()));
-    let (mut running, output) = client.unblock(move || start(&program, &input)).await?;
+    let (mut running, output) = unblock(starting, move || start(&program, &input)).await?;
     let output = Async::new(PipeReader::from(OwnedFd::from(output)))?;
     let mut framing = Framing::new(None);
     let received = receive(&output, &mut framing).await;

@@ -11,27 +11,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cvm_core::Code;
-use cvm_core::client::{ClientRequest, Endpoint, ModuleList, UdpFailure, ends_chain};
+use cvm_core::client::{CLIENT_PATIENCE, ClientRequest, Endpoint, ModuleList, UdpFailure, ends_chain};
 use cvm_core::framing::Framing;
 use cvm_core::wire::{Reply, ReplyError};
 use smol::lock::Semaphore;
 
 use crate::within;
 
-/// The programs that are started, and the names that are looked up, at a time.
+/// The programs that are started at a time, and the names that are looked up.
 const BLOCKING_MAX: usize = 16;
 
-/// Asks modules. Clones share a bound on what blocks: starting programs, looking names up.
+/// Asks modules. Clones share a bound on each thing that blocks.
 #[derive(Clone, Debug)]
 pub struct Client {
     timeout: Duration,
-    blocking: Arc<Semaphore>,
+    starting: Arc<Semaphore>,
+    /// Apart from the programs, as it takes long when a name server is away.
+    resolving: Arc<Semaphore>,
 }
 
 impl Default for Client {
     /// Waits 30 seconds for a module.
     fn default() -> Self {
-        Self::new(Duration::from_secs(30))
+        Self::new(CLIENT_PATIENCE)
     }
 }
 
@@ -88,7 +90,8 @@ impl Client {
     /// of its own, 30 seconds in all.
     #[must_use]
     pub fn new(timeout: Duration) -> Self {
-        Self { timeout, blocking: Arc::new(Semaphore::new(BLOCKING_MAX)) }
+        let bound = || Arc::new(Semaphore::new(BLOCKING_MAX));
+        Self { timeout, starting: bound(), resolving: bound() }
     }
 
     /// Asks the modules in turn and returns the reply that ends the chain.
@@ -110,10 +113,10 @@ impl Client {
 
     async fn ask_one(&self, endpoint: &Endpoint, request: &ClientRequest) -> Result<Reply, Cause> {
         match endpoint {
-            Endpoint::Command(path) => self.in_time(command::ask(self, path, request)).await,
+            Endpoint::Command(path) => self.in_time(command::ask(path, request, &self.starting)).await,
             Endpoint::Local(path) => self.in_time(local::ask(path, request)).await,
             Endpoint::Udp { host, port } => {
-                let addresses = self.in_time(udp::resolve(self, host, *port)).await?;
+                let addresses = self.in_time(udp::resolve(host, *port, &self.resolving)).await?;
                 udp::ask(addresses, request).await
             }
         }
@@ -122,18 +125,18 @@ impl Client {
     async fn in_time<T>(&self, asking: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
         within(self.timeout, asking).await.unwrap_or(Err(Cause::Silent))
     }
+}
 
-    /// Runs what blocks in a thread, within the bound. It runs to its end even if nobody waits any more; what it
-    /// returns is then dropped.
-    async fn unblock<T: Send + 'static>(&self, step: impl FnOnce() -> T + Send + 'static) -> T {
-        let place = self.blocking.acquire_arc().await;
-        let step = move || {
-            let result = step();
-            drop(place);
-            result
-        };
-        smol::unblock(step).await
-    }
+/// Runs what blocks in a thread, within a bound. It runs to its end even if nobody waits any more; what it returns is
+/// then dropped.
+async fn unblock<T: Send + 'static>(bound: &Arc<Semaphore>, step: impl FnOnce() -> T + Send + 'static) -> T {
+    let place = bound.acquire_arc().await;
+    let step = move || {
+        let result = step();
+        drop(place);
+        result
+    };
+    smol::unblock(step).await
 }
 
 /// Takes what was received as a response, if it is anything.

@@ -13,7 +13,7 @@ use cvm_core::client::{ClientRequest, Credentials, ModuleList};
 use cvm_core::{Code, FactType, SecretRef};
 use cvm_io_smol::{Cause, Client, Failure, block_on};
 
-use crate::support::{HANGING, Server, options};
+use crate::support::{HANGING, bound_to, options, start};
 
 const TIMEOUT: Duration = Duration::from_millis(300);
 
@@ -44,8 +44,8 @@ fn script(folder: &Path, name: &str, lines: &str) -> String {
 
 #[test]
 fn a_socket_is_asked() {
-    let server = Server::start(options());
-    let local = format!("cvm-local:{}", server.folder().join("socket").display());
+    let server = start(options());
+    let local = format!("cvm-local:{}", server.path().display());
     assert_eq!(ask(&local, b"", b"alice").unwrap(), Code::SUCCESS);
     assert_eq!(ask(&local, b"", b"nobody").unwrap(), Code::REJECTED);
     assert_eq!(ask(&local, b"", b"panic").unwrap(), Code::GENERAL);
@@ -53,10 +53,12 @@ fn a_socket_is_asked() {
 
 #[test]
 fn a_port_is_asked() {
-    let server = Server::start(options());
+    let server = start(options());
     let udp = format!("cvm-udp:localhost:{}", server.port());
     assert_eq!(ask(&udp, b"12345678", b"alice").unwrap(), Code::SUCCESS);
     assert_eq!(ask(&udp, b"12345678", b"nobody").unwrap(), Code::REJECTED);
+    let server = bound_to("[::1]:0", options());
+    assert_eq!(ask(&format!("cvm-udp:[::1]:{}", server.port()), b"T", b"alice").unwrap(), Code::SUCCESS);
 }
 
 #[test]
@@ -72,9 +74,10 @@ fn a_program_is_asked_and_its_status_is_the_code() {
 
 #[test]
 fn a_chain_ends_where_the_protocol_says() {
-    let server = Server::start(options());
-    let folder = server.folder();
-    let local = format!("cvm-local:{}", folder.join("socket").display());
+    let server = start(options());
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let local = format!("cvm-local:{}", server.path().display());
     let no = script(folder, "no", r"cat >/dev/null; printf '\144\0\0'; exit 100");
     let mine = script(folder, "mine", r"cat >/dev/null; printf '\144\0\020\0010\0'; exit 100");
     let broken = script(folder, "broken", "exit 1");

@@ -3,18 +3,21 @@
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::Shutdown;
-use std::sync::atomic::Ordering;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cvm_core::Code;
-use cvm_io_smol::Options;
+use cvm_io_smol::{Options, Signals, Sockets, serve};
 
-use crate::support::{Server, eventually, failure, login, options, read_all, receive, success, v2};
+use crate::support::{
+    HANGING, bound_to, eventually, failure, is_quiet, login, options, read_all, receive, send, start, success, v2,
+};
 
 #[test]
 fn each_datagram_gets_its_answer() {
-    let server = Server::start(options());
+    let server = start(options());
     let socket = server.udp();
     let ask = |request: &[u8]| {
         socket.send(request).unwrap();
@@ -29,12 +32,12 @@ fn each_datagram_gets_its_answer() {
     socket.send(b"\x64\0").unwrap();
     assert_eq!(ask(&login(b"L", b"alice")), success(b"L"));
     let codes = [Code::SUCCESS, Code::REJECTED, Code::BAD_CLIENT_DATA, Code::BAD_CLIENT_DATA, Code::SUCCESS];
-    assert_eq!(server.logged().into_iter().filter(|code| *code != Code::GENERAL).collect::<Vec<_>>(), codes);
+    assert_eq!(server.seen.logged().into_iter().filter(|code| *code != Code::GENERAL).collect::<Vec<_>>(), codes);
 }
 
 #[test]
 fn a_burst_of_many_batches_is_answered_whole_and_once() {
-    let server = Server::start(options());
+    let server = start(options());
     let socket = server.udp();
     for round in 0..5_u8 {
         let answers = (0..200).map(|number| {
@@ -49,7 +52,7 @@ fn a_burst_of_many_batches_is_answered_whole_and_once() {
 #[test]
 fn answers_leave_from_the_address_that_was_asked() {
     for (bound, asked) in [("0.0.0.0:0", ["127.0.0.1", "127.0.0.2"]), ("[::]:0", ["::1", "::1"])] {
-        let server = Server::bound_to(bound, options());
+        let server = bound_to(bound, options());
         for ip in asked {
             let socket = server.udp_at(ip);
             socket.send(&login(ip.as_bytes(), b"alice")).unwrap();
@@ -60,7 +63,7 @@ fn answers_leave_from_the_address_that_was_asked() {
 
 #[test]
 fn each_connection_gets_its_answer_and_is_closed() {
-    let server = Server::start(options());
+    let server = start(options());
     assert_eq!(server.ask(&login(b"TAG", b"alice")), success(b"TAG"));
     assert_eq!(server.ask(&v2(b"TAG", b"alice", b"wrong")), failure(100, b"TAG"));
     assert_eq!(server.ask(&login(b"TAG", b"panic")), failure(1, b"TAG"));
@@ -78,30 +81,30 @@ fn each_connection_gets_its_answer_and_is_closed() {
 #[test]
 fn silent_connections_delay_nobody_and_are_closed_in_time() {
     let timeout = Duration::from_millis(300);
-    let server = Server::start(Options { io_timeout: timeout, ..options() });
+    let server = start(Options { io_timeout: timeout, ..options() });
     let start = Instant::now();
     let mut silent: Vec<_> = (0..100).map(|_| server.connect()).collect();
     silent[0].write_all(&[2]).unwrap();
     assert_eq!(server.ask(&login(b"L", b"alice")), success(b"L"));
     assert_eq!(read_all(&mut silent[0]), b"");
     assert!(start.elapsed() >= timeout);
-    assert_eq!(server.logged(), [Code::SUCCESS]);
+    assert_eq!(server.seen.logged(), [Code::SUCCESS]);
 }
 
 #[test]
 fn connections_beyond_the_bound_wait_their_turn() {
-    let server = Server::start(Options { max_connections: 2, ..options() });
+    let server = start(Options { max_connections: 2, ..options() });
     let silent = [server.connect(), server.connect()];
     let mut waiting = server.send(&login(b"W", b"alice"));
     thread::sleep(Duration::from_millis(50));
-    assert!(server.logged().is_empty());
+    assert!(server.seen.logged().is_empty());
     drop(silent);
     assert_eq!(read_all(&mut waiting), success(b"W"));
 }
 
 #[test]
 fn what_blocks_delays_nobody_else() {
-    let server = Server::start(options());
+    let server = start(options());
     let (slow, socket) = (server.udp(), server.udp());
     slow.send(&login(b"S", b"hash")).unwrap();
     let mut connection = server.send(&login(b"C", b"wait"));
@@ -115,7 +118,7 @@ fn what_blocks_delays_nobody_else() {
 
 #[test]
 fn a_full_queue_is_code_4_at_once() {
-    let server = Server::start(Options { queue: 2, ..options() });
+    let mut server = start(Options { queue: 2, ..options() });
     let socket = server.udp();
     let ask = |number: u8| assert_ne!(socket.send(&login(&[number], b"hash")).unwrap(), 0);
     ask(0);
@@ -129,11 +132,58 @@ fn a_full_queue_is_code_4_at_once() {
     socket.send(&login(b"P", b"hashpanic")).unwrap();
     assert_eq!(receive(&socket), failure(1, b"P"), "and a panic costs one request");
     assert_eq!(server.ask(&login(b"L", b"hash")), success(b"L"));
+    assert_eq!(server.stop().refused, 2);
+}
+
+#[test]
+fn each_of_a_flood_is_refused_at_once_or_answered() {
+    let mut server = start(Options { queue: 10, ..options() });
+    let socket = server.udp();
+    send(&socket, &login(b"\xff", b"hash"));
+    assert!(server.seen.has_begun(1));
+    (0..200).for_each(|number| send(&socket, &login(&[number], b"hash")));
+    let refused: HashSet<_> = (0..190).map(|_| receive(&socket)).collect();
+    assert_eq!(refused, (10..200).map(|number| failure(4, &[number])).collect(), "the first are admitted");
+    server.seen.open_gate();
+    let admitted: HashSet<_> = (0..11).map(|_| receive(&socket)).collect();
+    assert_eq!(admitted, [255].into_iter().chain(0..10).map(|number| success(&[number])).collect());
+    assert_eq!(server.stop().refused, 190);
+}
+
+#[test]
+fn a_datagram_that_is_sent_again_is_worked_on_once() {
+    let mut server = start(options());
+    let (socket, other) = (server.udp(), server.udp());
+    let request = login(b"T", b"hash");
+    (0..3).for_each(|_| send(&socket, &request));
+    // The same bytes from somebody else are another request.
+    send(&other, &request);
+    assert!(server.seen.has_begun(1));
+    assert!(is_quiet(&socket), "all have been received");
+    server.seen.open_gate();
+    assert_eq!((receive(&socket), receive(&other)), (success(b"T"), success(b"T")));
+    assert!(is_quiet(&socket));
+    // Once it is answered, it is a new one.
+    send(&socket, &request);
+    assert_eq!(receive(&socket), success(b"T"));
+    assert_eq!(server.seen.begun(), server.seen.logged().len());
+    assert_eq!(server.stop().resent, 2);
+}
+
+/// Whoever has an executor of his own spawns it there.
+#[test]
+fn serving_is_a_future_that_can_be_sent() {
+    fn sent<T: Send>(future: T) -> T {
+        future
+    }
+    let (answer, (stop, reload)) = (cvm_tests::driven::answer(), UnixStream::pair().unwrap());
+    let signals = Signals { stop: stop.as_fd(), reload: reload.as_fd() };
+    drop(sent(serve(Sockets::default(), &answer, options(), signals, |_| {})));
 }
 
 #[test]
 fn what_is_in_hand_is_finished_before_the_end() {
-    let mut server = Server::start(options());
+    let mut server = start(options());
     let socket = server.udp();
     let mut half = server.connect();
     half.write_all(&login(b"H", b"alice")[..7]).unwrap();
@@ -153,7 +203,7 @@ fn what_is_in_hand_is_finished_before_the_end() {
 
 #[test]
 fn what_waits_too_long_is_refused_and_a_stuck_step_left_behind() {
-    let mut server = Server::start(Options { io_timeout: Duration::from_millis(300), ..options() });
+    let mut server = start(Options { io_timeout: Duration::from_millis(300), ..options() });
     let socket = server.udp();
     socket.send(&login(b"1", b"hash")).unwrap();
     assert!(server.seen.has_begun(1));
@@ -167,7 +217,7 @@ fn what_waits_too_long_is_refused_and_a_stuck_step_left_behind() {
 
 #[test]
 fn what_has_arrived_before_the_end_is_answered() {
-    let mut server = Server::start(options());
+    let mut server = start(options());
     let socket = server.udp();
     let connections: Vec<_> = (0..40).map(|_| server.send(&login(b"C", b"alice"))).collect();
     for number in 0..200 {
@@ -185,10 +235,10 @@ fn what_has_arrived_before_the_end_is_answered() {
 
 #[test]
 fn files_are_read_again_on_demand() {
-    let mut server = Server::start(options());
+    let mut server = start(options());
     server.tell_to_reload();
-    assert!(eventually(|| server.seen.reloads.load(Ordering::SeqCst) == 1));
+    assert!(eventually(HANGING, || server.seen.reloads() == 1));
     assert_eq!(server.ask(&login(b"L", b"alice")), success(b"L"));
     server.stop();
-    assert_eq!(server.seen.reloads.load(Ordering::SeqCst), 1);
+    assert_eq!(server.seen.reloads(), 1);
 }

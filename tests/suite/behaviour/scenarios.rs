@@ -46,6 +46,28 @@ static LOOKUP: Setup = Setup { name: "lookup", policy: &[("CVM_LOOKUP_SECRET", "
 
 static OPEN: Setup = Setup { name: "open", policy: &[("CVM_LOOKUP_SECRET", "")], accounts: TABLE };
 
+/// A file that is not there.
+static GONE: Setup = Setup { name: "gone", policy: &[("CVM_PWFILE_PATH", "/nowhere/passwd")], accounts: TABLE };
+
+/// The right password in so many bytes, filled up with two items of local use.
+const fn filled<const LENGTH: usize>() -> [u8; LENGTH] {
+    let begin = b"\x02\x01T\x01\x05alice\x03\x06secret\xc8\xff";
+    let (mut packet, mut at, second) = ([b'x'; LENGTH], 0, begin.len() + 255);
+    while at < begin.len() {
+        packet[at] = begin[at];
+        at += 1;
+    }
+    packet[second] = 0xc8;
+    #[expect(clippy::cast_possible_truncation, reason = "it is less than a packet has")]
+    let rest = (LENGTH - second - 3) as u8;
+    packet[second + 1] = rest;
+    packet[LENGTH - 1] = 0;
+    packet
+}
+
+static LONGEST: [u8; 512] = filled();
+static TOO_LONG: [u8; 513] = filled();
+
 const ALICE: &[u8] =
     b"\0\x01T\x01\x05alice\x02\x041001\x03\x041002\x04\x09Alice Rig\x05\x0b/home/alice\x06\x07/bin/sh\0";
 
@@ -87,6 +109,8 @@ pub(super) static SCENARIOS: &[Scenario] = &[
         b"\0\0\x01\x04bare\x02\x017\x03\x018\x04\0\x05\0\x06\0\0",
         "+ bare",
     ),
+    scenario(&PLAIN, "the longest request", &LONGEST, ALICE, "+ alice"),
+    scenario(&PLAIN, "a byte more", &TOO_LONG, b"\x02\x01T\0", "? ").but_original(LogsLeftovers),
     scenario(&PLAIN, "a wrong password", b"\x02\x01T\x01\x05alice\x03\x05wrong\0", b"\x64\x01T\0", "- alice"),
     scenario(&PLAIN, "a wrong password in version 1", b"\x01alice\0ex.com\0wrong\0\0", b"\x64\0", "- alice@ex.com"),
     scenario(&PLAIN, "nobody", b"\x02\x01T\x01\x07mallory\x03\x06secret\0", b"\x64\x01T\0", "- mallory"),
@@ -130,6 +154,9 @@ pub(super) static SCENARIOS: &[Scenario] = &[
     ),
     scenario(&CRYPT, "nobody", b"\x02\x01T\x01\x07mallory\x03\x06secret\0", b"\x64\x01T\0", "- mallory"),
     scenario(&CRYPT, "a locked account", b"\x02\x01T\x01\x06locked\x03\x01!\0", b"\x64\x01T\0", "- locked"),
+    scenario(&GONE, "the right password", b"\x02\x01T\x01\x05alice\x03\x06secret\0", b"\x04\x01T\0", "? alice"),
+    scenario(&GONE, "in version 1", b"\x01alice\0d\0secret\0\0", b"\x04\0", "? alice@d"),
+    scenario(&GONE, "no request", b"\x03", b"\x02\0", "? ").but_original(LogsLeftovers),
     scenario(&LOOKUP, "the right secret", b"\x02\x01T\x01\x05alice\x04\x06sesame\0", ALICE, "+ alice"),
     scenario(&LOOKUP, "the right secret in version 1", b"\x01mallory\0\0sesame\0\0", b"\x64\0", "- mallory"),
     scenario(&LOOKUP, "a wrong secret", b"\x02\x01T\x01\x05alice\x04\x05wrong\0", b"\x07\x01T\0", "? alice"),
