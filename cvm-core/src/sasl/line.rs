@@ -123,6 +123,7 @@ mod tests {
                 assert!(line.is_complete());
                 let kept = line.text().len();
                 assert!(kept == length || length > LINE_MAX && kept > LINE_MAX, "{length} {kept}");
+                assert!(kept <= LINE_MAX + 2, "more than that is of no use: {kept}");
             }
         }
         // Its carriage returns do not make it shorter.
