@@ -100,6 +100,7 @@ mod tests {
         let mut progress = framing.progress();
         while bytes > 0 {
             let count = framing.space().len().min(bytes);
+            assert!(count > 0, "{bytes} bytes find no space");
             progress = framing.handle_input(count);
             bytes -= count;
         }
