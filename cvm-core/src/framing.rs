@@ -6,7 +6,7 @@
 use core::fmt;
 use std::time::Instant;
 
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use crate::wire::PACKET_MAX;
 
@@ -25,7 +25,7 @@ const CAPACITY: usize = PACKET_MAX + 1;
 /// assert_eq!(framing.packet(), b"\x01a\0");
 /// ```
 pub struct Framing {
-    bytes: [u8; CAPACITY],
+    bytes: Zeroizing<[u8; CAPACITY]>,
     len: usize,
     ended: bool,
     deadline: Option<Instant>,
@@ -46,8 +46,8 @@ pub enum Progress {
 impl Framing {
     /// Starts with no input; `deadline` bounds the whole of it.
     #[must_use]
-    pub const fn new(deadline: Option<Instant>) -> Self {
-        Self { bytes: [0; CAPACITY], len: 0, ended: false, deadline }
+    pub fn new(deadline: Option<Instant>) -> Self {
+        Self { bytes: Zeroizing::new([0; CAPACITY]), len: 0, ended: false, deadline }
     }
 
     /// Returns the time at which the driver gives the stream up.
@@ -86,12 +86,6 @@ impl Framing {
     }
 }
 
-impl Drop for Framing {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
-    }
-}
-
 impl fmt::Debug for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Framing({} bytes)", self.len)
@@ -106,6 +100,7 @@ mod tests {
         let mut progress = framing.progress();
         while bytes > 0 {
             let count = framing.space().len().min(bytes);
+            assert!(count > 0, "{bytes} bytes find no space");
             progress = framing.handle_input(count);
             bytes -= count;
         }
@@ -167,6 +162,15 @@ mod tests {
         framing.space()[..7].copy_from_slice(b"hunter2");
         let _ = framing.handle_input(7);
         assert_eq!(format!("{framing:?}"), "Framing(7 bytes)");
-        assert_eq!(framing.deadline(), None);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an `Instant` has no other source")]
+    fn input_does_not_move_the_deadline() {
+        for deadline in [None, Some(Instant::now())] {
+            let mut framing = Framing::new(deadline);
+            assert_eq!(feed(&mut framing, 1), Progress::More);
+            assert_eq!(framing.deadline(), deadline);
+        }
     }
 }

@@ -306,6 +306,62 @@ fn rounds_reach_module_and_observer() {
 }
 
 #[test]
+fn to_read_its_files_again_a_module_looks_at_them_if_it_knows_no_better() {
+    let server = Server::new(Puppet::default());
+    server.answerer.reload();
+    assert_eq!(server.steps.take(), [Step::Refresh]);
+}
+
+fn answer_for_driver(puppet: Puppet, patience: Patience) -> (Result<(), Cost>, Vec<u8>) {
+    let mut server = Server::new(puppet);
+    let due = answer_packet(&server.answerer, LOGIN, &mut server.out, patience);
+    (due, server.out.to_vec())
+}
+
+#[test]
+fn a_driver_gets_the_answer_or_what_it_costs() {
+    let success = b"\0\x01T\x01\x011\x02\x011\x03\x011\x05\x011\0".to_vec();
+    assert_eq!(answer_for_driver(Puppet::default(), Patience::Immediate), (Ok(()), success.clone()));
+    for cost in [Cost::Cpu, Cost::Wait] {
+        let costly = || Puppet { lookup_cost: cost, ..Puppet::default() };
+        assert_eq!(answer_for_driver(costly(), Patience::Immediate).0, Err(cost));
+        assert_eq!(answer_for_driver(costly(), Patience::Blocking), (Ok(()), success.clone()));
+    }
+}
+
+/// Something whose answer is that of a function; what it refuses, it refuses as any other does.
+struct Wayward(fn() -> Outcome, Answerer<Puppet>);
+
+impl Answer for Wayward {
+    fn answer(&self, _: &[u8], _: &mut Packet, _: Patience) -> Outcome {
+        self.0()
+    }
+
+    fn refuse(&self, packet: &[u8], out: &mut Packet, temporary: Temporary) -> Code {
+        self.1.refuse(packet, out, temporary)
+    }
+
+    fn refresh(&self) {}
+    fn reload(&self) {}
+    fn end_round(&self) {}
+}
+
+#[test]
+fn what_panics_or_puts_off_whoever_can_wait_is_code_1() {
+    let ways: [(fn() -> Outcome, Patience); 3] = [
+        (|| panic!("a module at its end"), Patience::Immediate),
+        (|| panic!("a module at its end"), Patience::Blocking),
+        (|| Outcome::Deferred(Cost::Wait), Patience::Blocking),
+    ];
+    for (outcome, patience) in ways {
+        let wayward = Wayward(outcome, Answerer::new(Puppet::default(), Policy::Authenticate, ()));
+        let mut out = Packet::new();
+        assert_eq!(answer_packet(&wayward, LOGIN, &mut out, patience), Ok(()));
+        assert_eq!(*out, *b"\x01\x01T\0");
+    }
+}
+
+#[test]
 fn a_driver_needs_to_know_no_module() {
     let server: std::sync::Arc<dyn Answer> =
         std::sync::Arc::new(Answerer::new(Puppet::default(), Policy::Authenticate, ()));

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// The longest line of a client, in bytes without its end. Names and a password of 255 bytes each take 1024.
 pub const LINE_MAX: usize = 1024;
@@ -23,7 +23,7 @@ const CAPACITY: usize = LINE_MAX + 2;
 /// ```
 pub struct Line {
     /// On the heap, as moving it must not leave a copy of a password behind.
-    bytes: Box<[u8; CAPACITY]>,
+    bytes: Box<Zeroizing<[u8; CAPACITY]>>,
     len: usize,
     complete: bool,
 }
@@ -32,7 +32,7 @@ impl Line {
     /// Starts with no input.
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: Box::new([0; CAPACITY]), len: 0, complete: false }
+        Self { bytes: Box::new(Zeroizing::new([0; CAPACITY])), len: 0, complete: false }
     }
 
     /// Takes bytes up to the end of the line, and returns how many it took.
@@ -71,12 +71,6 @@ impl Line {
 impl Default for Line {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.bytes.zeroize();
     }
 }
 
@@ -129,6 +123,7 @@ mod tests {
                 assert!(line.is_complete());
                 let kept = line.text().len();
                 assert!(kept == length || length > LINE_MAX && kept > LINE_MAX, "{length} {kept}");
+                assert!(kept <= LINE_MAX + 2, "more than that is of no use: {kept}");
             }
         }
         // Its carriage returns do not make it shorter.

@@ -49,3 +49,17 @@ impl Login {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_printed_without_its_proof() {
+        let cram_md5 = Proof::CramMd5 { text: b"<1@x>".to_vec(), digest: Secret::new(b"hunter2") };
+        for proof in [Proof::Password(Secret::new(b"hunter2")), cram_md5] {
+            let printed = format!("{:?}", Login::new(b"alice".to_vec(), proof));
+            assert!(printed.ends_with("proof: [proof] }"), "{printed}");
+        }
+    }
+}

@@ -260,3 +260,25 @@ fn printing_a_request_tells_names_and_no_secrets() {
     assert!(printed.contains("alice"));
     assert!(!printed.contains("hunter2") && !printed.contains("sesame"), "{printed}");
 }
+
+#[test]
+fn a_refusal_is_a_code_from_3_on_perhaps_a_tag_and_nothing_else() {
+    for packet in [b"\x03\0".as_slice(), b"\xff\0", b"\x03\0\0", b"\x64\x02TT\0"] {
+        assert!(is_refusal(packet), "{}", packet.escape_ascii());
+    }
+    for packet in [
+        b"".as_slice(),
+        b"\x03",
+        b"\0\0",
+        b"\x01\0",
+        b"\x02\0",
+        b"\x02\x01T\0",
+        b"\x03\x01T",
+        b"\x03\x02T\0",
+        b"\x03\x01T\0\0",
+        b"\x03\0\0\0",
+        b"\x03\0\x01\x01a\0",
+    ] {
+        assert!(!is_refusal(packet), "{}", packet.escape_ascii());
+    }
+}

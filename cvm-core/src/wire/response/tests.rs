@@ -108,6 +108,7 @@ fn a_response_may_have_512_bytes_and_one_more_is_code_3() {
         let packet = write(V1, |facts| {
             facts.string(FactType::OFFICE, &vec![b'x'; length]);
             required(facts);
+            assert_eq!(facts.is_complete(), fits, "the module is told in time");
         });
         assert_eq!(packet.len(), if fits { 512 } else { 2 }, "{length}");
     }
@@ -117,6 +118,7 @@ fn a_response_may_have_512_bytes_and_one_more_is_code_3() {
             facts.string(FactType::OFFICE, &[b'x'; 255]);
             facts.string(FactType::REALNAME, &vec![b'x'; length]);
             required(facts);
+            assert_eq!(facts.is_complete(), fits, "the module is told in time");
         });
         assert_eq!(packet.len(), if fits { 512 } else { 3 }, "{length}");
     }
