@@ -114,10 +114,12 @@ fn the_accounts_of_the_system_are_served() {
     let socket = prefix.folder().path("run/socket");
     let user = if geteuid().is_root() { "root".into() } else { mail_user() };
     let service = Service::start(&prefix, "cvm-unix", &[("RUN_AS", &user), ("SOCKET", &socket)]);
-    assert!(service.waits_for(|_| Path::new(&socket).exists()), "{:?}", service.log());
+    // The socket is there before it listens.
+    let started = |service: &Service| service.log().iter().any(|line| line == "Starting.");
+    assert!(service.waits_for(started), "{:?}", service.log());
     assert_confined(&service, geteuid().as_raw());
-    let refused = ask(Make::Ours, &format!("cvm-local:{socket}"), "no-such-user", "secret").end;
-    assert_eq!(refused, End::Exit(if geteuid().is_root() { 100 } else { 4 }));
+    let refused = ask(Make::Ours, &format!("cvm-local:{socket}"), "no-such-user", "secret");
+    assert_eq!(refused.end, End::Exit(if geteuid().is_root() { 100 } else { 4 }), "{refused:?} {:?}", service.log());
 }
 
 /// As a user who may bind ports that are root's, and nothing else.
