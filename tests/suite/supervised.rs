@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use cvm_tests::contact::Mode;
@@ -115,8 +116,7 @@ fn the_accounts_of_the_system_are_served() {
     let user = if geteuid().is_root() { "root".into() } else { mail_user() };
     let service = Service::start(&prefix, "cvm-unix", &[("RUN_AS", &user), ("SOCKET", &socket)]);
     // The socket is there before it listens.
-    let started = |service: &Service| service.log().iter().any(|line| line == "Starting.");
-    assert!(service.waits_for(started), "{:?}", service.log());
+    assert!(service.waits_for(|_| UnixStream::connect(&socket).is_ok()), "{:?}", service.log());
     assert_confined(&service, geteuid().as_raw());
     let refused = ask(Make::Ours, &format!("cvm-local:{socket}"), "no-such-user", "secret");
     assert_eq!(refused.end, End::Exit(if geteuid().is_root() { 100 } else { 4 }), "{refused:?} {:?}", service.log());
