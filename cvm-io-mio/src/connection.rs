@@ -52,6 +52,8 @@ pub(crate) struct Connection {
     /// When its whole answer must be sent.
     pub(crate) output_deadline: Option<Instant>,
     is_registered: bool,
+    /// The peer can neither send nor receive any more.
+    pub(crate) is_gone: bool,
     /// A worker has the request, and looks here whether the peer has gone.
     pub(crate) in_hand: Option<Arc<AtomicBool>>,
 }
@@ -68,6 +70,7 @@ impl Connection {
             waits_until: None,
             output_deadline: None,
             is_registered: false,
+            is_gone: false,
             in_hand: None,
         }
     }

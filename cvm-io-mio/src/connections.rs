@@ -180,12 +180,13 @@ impl Connections {
     /// Acts on an event of a connection.
     pub(crate) fn handle(&mut self, event: &Event, id: ConnectionId, registry: &Registry) {
         let slot = id.slot as usize;
-        let Some(connection) = self.slots.get(slot).filter(|connection| connection.number == id.number) else {
+        let Some(connection) = self.slots.get_mut(slot).filter(|connection| connection.number == id.number) else {
             return;
         };
+        // Told once, maybe together with what came last.
+        connection.is_gone |= event.is_read_closed() && event.is_write_closed();
         if connection.in_hand.is_some() {
-            // The peer is gone if it can neither send nor receive.
-            if event.is_read_closed() && event.is_write_closed() {
+            if connection.is_gone {
                 self.close(slot);
             }
         } else if connection.answer.is_empty() {
@@ -223,6 +224,10 @@ impl Connections {
                 self.answered.push(slot);
                 continue;
             };
+            if connection.is_gone {
+                self.close(slot);
+                continue;
+            }
             let is_gone = Arc::new(AtomicBool::new(false));
             connection.in_hand = Some(Arc::clone(&is_gone));
             defer(Deferred { packet, cost, id: connection.id(slot), is_gone });

@@ -105,3 +105,48 @@ impl Work {
         if cost == Cost::Cpu { &self.cpu } else { &self.wait }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use cvm_core::driver::Counts;
+    use cvm_tests::driven::{answer, failure, login, success};
+    use smol::block_on;
+
+    use super::*;
+
+    /// One step at a time, and one request that waits, not for long.
+    fn work() -> Work {
+        let bound = || Bound::new(1, 1, Duration::from_millis(10));
+        Work { answer: answer(), cpu: bound(), wait: bound(), tally: Tally::default() }
+    }
+
+    fn ask(work: &Work) -> Option<Packet> {
+        let (packet, mut out) = (Zeroizing::new(login(b"T", b"alice")), Packet::new());
+        let admitted = work.admit(Cost::Cpu, &packet, &mut out);
+        admitted.map_or(Some(out), |admitted| block_on(work.answer(&admitted, packet)))
+    }
+
+    #[test]
+    fn what_has_waited_for_longer_than_its_client_gets_no_answer() {
+        let work = work();
+        let place = block_on(work.cpu.enter()).unwrap();
+        assert!(ask(&work).is_none());
+        drop(place);
+        assert_eq!(ask(&work).unwrap()[..], success(b"T")[..]);
+        assert_eq!(work.tally.counts(0), Counts { expired: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn what_finds_no_room_or_waits_at_the_end_is_refused() {
+        let work = work();
+        let tickets = [work.cpu.admit(), work.cpu.admit()];
+        assert_eq!(ask(&work).unwrap()[..], failure(4, b"T")[..]);
+        drop(tickets);
+        let _place = block_on(work.cpu.enter()).unwrap();
+        work.close();
+        assert_eq!(ask(&work).unwrap()[..], failure(4, b"T")[..]);
+        assert_eq!(work.tally.counts(0), Counts { refused: 2, ..Counts::default() });
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use cvm_tests::contact::Mode;
@@ -114,12 +115,11 @@ fn the_accounts_of_the_system_are_served() {
     let socket = prefix.folder().path("run/socket");
     let user = if geteuid().is_root() { "root".into() } else { mail_user() };
     let service = Service::start(&prefix, "cvm-unix", &[("RUN_AS", &user), ("SOCKET", &socket)]);
-    assert!(service.waits_for(|_| Path::new(&socket).exists()), "{:?}", service.log());
+    // The socket is there before it listens.
+    assert!(service.waits_for(|_| UnixStream::connect(&socket).is_ok()), "{:?}", service.log());
     assert_confined(&service, geteuid().as_raw());
-    // A socket is there before it takes connections.
-    let refused = || ask(Make::Ours, &format!("cvm-local:{socket}"), "no-such-user", "secret").end;
-    let expected = End::Exit(if geteuid().is_root() { 100 } else { 4 });
-    assert!(service.waits_for(|_| refused() == expected), "{:?}", service.log());
+    let refused = ask(Make::Ours, &format!("cvm-local:{socket}"), "no-such-user", "secret");
+    assert_eq!(refused.end, End::Exit(if geteuid().is_root() { 100 } else { 4 }), "{refused:?} {:?}", service.log());
 }
 
 /// As a user who may bind ports that are root's, and nothing else.
