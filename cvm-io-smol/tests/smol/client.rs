@@ -107,7 +107,8 @@ fn who_is_not_there_or_talks_garbage_is_told() {
     }
     // Nobody serves the port: refused addresses are not waited for.
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    assert_eq!(ask(&format!("cvm-udp:127.0.0.1:{port}"), b"1", b"alice").unwrap(), Code::IO);
+    let failure = ask(&format!("cvm-udp:127.0.0.1:{port}"), b"1", b"alice").unwrap_err();
+    assert_eq!((failure.code(), failure.to_string()), (Code::IO, format!("cvm-udp:127.0.0.1:{port}: no answer")));
 }
 
 #[test]
