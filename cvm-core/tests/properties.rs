@@ -1,5 +1,7 @@
 //! Properties of the whole core, and its codec against a second decoder that is written straight from SPEC section 2.
 
+#[path = "properties/fuzz_target.rs"]
+mod fuzz_target;
 #[path = "properties/naive.rs"]
 mod naive;
 
@@ -7,7 +9,6 @@ use bytes::Bytes;
 use cvm_core::answer::{Answer, Answerer, Outcome, Patience};
 use cvm_core::client::{ClientRequest, Credentials, ends_chain};
 use cvm_core::module::{Accepts, Lookup, Module, Temporary, Verdict};
-use cvm_core::testing::fuzz;
 use cvm_core::testing::puppet::Puppet;
 use cvm_core::testing::strategy::{self, OwnedFacts};
 use cvm_core::testing::value::{Response, V1Request, V2Request};
@@ -341,90 +342,5 @@ proptest! {
         let client = ClientRequest::v2(&Credentials::new().with(CredentialType::ACCOUNT, b"a"), b"").unwrap();
         arrives(&client, &response, b"", false);
         prop_assert!(client.check(&response.v2_packet(b"").into()).is_err());
-    }
-}
-
-/// Declares a test that runs the body of a fuzz target on packets and on random bytes.
-macro_rules! fuzz_bodies {
-    ($($target:ident),*) => {
-        proptest! {
-            #![proptest_config(cases(1024))]
-
-            $(
-                #[test]
-                fn $target(data in prop_oneof![strategy::packet(), vec(any::<u8>(), 0..600), vec(strategy::byte(), 0..64)]) {
-                    fuzz::$target(&data);
-                }
-            )*
-        }
-    };
-}
-
-/// The bodies of the fuzz targets hold on random bytes as well.
-mod fuzz_target {
-    use super::{Just, Strategy, any, cases, fuzz, prop, prop_oneof, proptest, strategy, vec};
-
-    /// What a client may say, and whether in Base64.
-    fn said() -> impl Strategy<Value = (bool, String)> {
-        let response = "(alice|a b|[a\\x00 ]{0,4})( [0-9a-fA-F]{32}|\\x00alice\\x00[a\\x00]{0,3})?";
-        (prop::bool::weighted(0.8), prop_oneof![8 => response, 1 => Just("*".to_owned()), 2 => "[*=A\\r]{0,8}"])
-    }
-
-    fuzz_bodies!(
-        request,
-        answer,
-        round_trip,
-        response_v1,
-        response_v2,
-        framing,
-        modules,
-        account,
-        challenge,
-        checkpassword,
-        sasl,
-        udp
-    );
-
-    proptest! {
-        #![proptest_config(cases(1024))]
-
-        #[test]
-        fn modules_on_names_that_are_nearly_right(
-            list in prop_oneof![
-                "(cvm-(udp|local|command|x):|/|x|,){0,3}[a-c:@%/,.]{0,8}",
-                "cvm-udp:[a1:%\\[\\]]{0,6}:[0-9]{1,5}",
-                "cvm-udp:\\[[1:%\\[\\]]{0,6}\\]:[0-9]{1,5}",
-            ]
-        ) {
-            fuzz::modules(list.as_bytes());
-        }
-
-        #[test]
-        fn sasl_on_lines_of_clients(
-            mechanism in 0..3_u8,
-            sizes in vec(0..20_u8, 0..10),
-            initial in prop::option::of(said()),
-            lines in vec(said(), 0..4),
-        ) {
-            let mut data = [&[mechanism, u8::try_from(sizes.len()).unwrap()], sizes.as_slice()].concat();
-            data.push(initial.is_some().into());
-            for (encoded, text) in initial.into_iter().chain(lines) {
-                data.extend([encoded.into(), u8::try_from(text.len()).unwrap()]);
-                data.extend(text.bytes());
-            }
-            fuzz::sasl(&data);
-        }
-
-        #[test]
-        fn checkpassword_on_records_that_are_nearly_right(
-            data in "[a@]{0,3}\\x00?([a-f0-9]{31,33}|[a-z]{0,4})\\x00?(<[a-z]{0,3}>)?\\x00?[a-z]{0,2}"
-        ) {
-            fuzz::checkpassword(data.as_bytes());
-        }
-
-        #[test]
-        fn account_on_names_of_few_letters(data in "[@%a]{0,12}".prop_map(String::into_bytes)) {
-            fuzz::account(&data);
-        }
     }
 }

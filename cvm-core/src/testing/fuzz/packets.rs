@@ -18,8 +18,15 @@ use crate::wire::{
     encode_v2_request,
 };
 
-/// A packet that arrives at a server: decoded and encoded it is the same, and its answer has the right shape.
+/// A packet that arrives at a server: decoded and encoded it is the same, its answer has the right shape, and it is a
+/// refusal if it looks like one.
 pub fn request(data: &[u8]) {
+    let refusal = match data {
+        [code, 0] => *code > 2,
+        [code, length, tag @ .., 0] => *code > 2 && tag.len() == usize::from(*length),
+        _ => false,
+    };
+    assert_eq!(wire::is_refusal(data), refusal);
     for single in [CredentialType::PASSWORD, CredentialType::SECRET] {
         match Request::decode(data, single) {
             Ok(request) => encodes_to_itself(&request, data, single),
@@ -141,7 +148,10 @@ fn fits(packet: &[u8], response: &[u8], code: Code, told: &[Told]) {
     match code {
         Code::SUCCESS => {}
         Code::REJECTED => assert!(matches!((kinds.next(), kinds.next()), (None | Some(FactType::OUT_OF_SCOPE), None))),
-        _ => assert_eq!(kinds.next(), None, "facts of a temporary failure"),
+        _ => {
+            assert_eq!(kinds.next(), None, "facts of a temporary failure");
+            assert_eq!(wire::is_refusal(response), code.byte() > 2, "no server answers it");
+        }
     }
 }
 
