@@ -69,10 +69,12 @@ impl Server {
     async fn answer(&self, packet: &[u8]) -> Packet {
         let mut out = Packet::new();
         self.answer.refresh();
-        if let Outcome::Deferred(_) = self.answer.answer(packet, &mut out, Patience::Immediate) {
+        let outcome = self.answer.answer(packet, &mut out, Patience::Immediate);
+        // Before anything is waited for: a round is over on the thread that it began on.
+        self.answer.end_round();
+        if let Outcome::Deferred(_) = outcome {
             out = self.answer_in_a_thread(packet).await;
         }
-        self.answer.end_round();
         out
     }
 
@@ -87,6 +89,7 @@ impl Server {
             let _place = place;
             let mut out = Packet::new();
             let _ = answer.answer(&copy, &mut out, Patience::Blocking);
+            answer.end_round();
             out
         });
         // A thread that panicked has answered nothing: code 1.

@@ -1,12 +1,14 @@
 //! Pools of threads for what must not run in a loop: bounded in threads and in what waits for them.
 
+mod gain;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cvm_core::answer::{Answer, Patience, answer_packet};
+use cvm_core::answer::{Answer, Asked, answer_packets};
 use cvm_core::module::Temporary;
 use cvm_core::wire::Packet;
 use mio::Waker;
@@ -15,6 +17,7 @@ use zeroize::Zeroize;
 use crate::batch::{DATAGRAM_MAX, WayBack};
 use crate::connections::ConnectionId;
 use crate::tally::Tally;
+use gain::Gain;
 
 /// The stack of a thread: enough for a hash computed by a debug build and for the name service; small, because servers
 /// run under memory limits.
@@ -61,10 +64,8 @@ impl Job {
         answer.refuse(packet, &mut self.answer, Temporary::IO);
     }
 
-    fn run(&mut self, answer: &dyn Answer) {
-        let packet = self.bytes.get(..self.len).unwrap_or_default();
-        // With all patience, it is answered.
-        let _ = answer_packet(answer, packet, &mut self.answer, Patience::Blocking);
+    fn asked(&mut self) -> Asked<'_> {
+        Asked { packet: self.bytes.get(..self.len).unwrap_or_default(), out: &mut self.answer, code: None }
     }
 
     /// Tells whether the client has given up.
@@ -79,7 +80,7 @@ impl Job {
 
     fn go_home(self: Box<Self>) {
         let home = Arc::clone(&self.home);
-        home.post(self);
+        home.post([self]);
     }
 }
 
@@ -102,11 +103,12 @@ impl Mailbox {
         Arc::new(Self { done: Mutex::default(), waker })
     }
 
-    /// Leaves a job; the first one wakes the loop, for the others too.
-    fn post(&self, job: Box<Job>) {
+    /// Leaves jobs; the first ones wake the loop, for the others too.
+    fn post(&self, jobs: impl IntoIterator<Item = Box<Job>>) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.push_back(job);
-        if done.len() == 1 {
+        let was_empty = done.is_empty();
+        done.extend(jobs);
+        if was_empty {
             drop(done);
             // It fails only if the loop is gone.
             let _ = self.waker.wake();
@@ -131,17 +133,26 @@ pub(crate) struct Pool {
     work: Condvar,
 }
 
-#[derive(Default)]
 struct Queue {
     jobs: VecDeque<Box<Job>>,
+    gain: Gain,
     workers: usize,
     idle: usize,
     closed: bool,
 }
 
 impl Pool {
-    pub(crate) fn new(answer: Arc<dyn Answer>, tally: Arc<Tally>, workers: usize, room: usize) -> Arc<Self> {
-        let (queue, work) = (Mutex::default(), Condvar::new());
+    /// Makes a pool whose workers take up to `together` jobs at a time, if those gain from it.
+    pub(crate) fn new(
+        answer: Arc<dyn Answer>,
+        tally: Arc<Tally>,
+        workers: usize,
+        room: usize,
+        together: usize,
+    ) -> Arc<Self> {
+        let gain = Gain::new(together);
+        let queue = Mutex::new(Queue { jobs: VecDeque::new(), gain, workers: 0, idle: 0, closed: false });
+        let work = Condvar::new();
         Arc::new(Self { answer, tally, workers: workers.max(1), room, queue, work })
     }
 
@@ -155,10 +166,11 @@ impl Pool {
         let free = (self.room + queue.idle + (self.workers - queue.workers)).saturating_sub(queue.jobs.len());
         let taken = if queue.closed { 0 } else { free.min(jobs.len()) };
         queue.jobs.extend(jobs.drain(..taken));
-        let wanted = queue.jobs.len().saturating_sub(queue.idle).min(self.workers - queue.workers);
+        let needed = queue.jobs.len().div_ceil(queue.share());
+        let wanted = needed.saturating_sub(queue.idle).min(self.workers - queue.workers);
         queue.workers += wanted;
         // Waking somebody is a system call, even if nobody sleeps.
-        let woken = taken.min(queue.idle);
+        let woken = taken.min(needed).min(queue.idle);
         drop(queue);
         (0..woken).for_each(|_| self.work.notify_one());
         (0..wanted).for_each(|_| self.hire());
@@ -200,25 +212,44 @@ impl Pool {
     fn work(&self) {
         // At normal priority answers are as right, only others wait longer.
         let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        while let Some(mut job) = self.next() {
-            if job.has_expired() {
-                self.tally.expired.add(1);
-            } else if !job.is_unwanted() {
-                job.run(&*self.answer);
-            }
-            job.go_home();
+        let mut jobs = Vec::new();
+        while self.next(&mut jobs) {
+            self.drop_expired(&mut jobs);
+            self.run(&mut jobs);
+            go_home(&mut jobs);
         }
         self.queue().workers -= 1;
     }
 
-    fn next(&self) -> Option<Box<Job>> {
+    /// Sends those home that nobody waits for any more, without an answer.
+    fn drop_expired(&self, jobs: &mut Vec<Box<Job>>) {
+        for job in jobs.extract_if(.., |job| job.has_expired() || job.is_unwanted()) {
+            if job.has_expired() {
+                self.tally.expired.add(1);
+            }
+            job.go_home();
+        }
+    }
+
+    fn run(&self, jobs: &mut [Box<Job>]) {
+        let start = Instant::now();
+        let mut asked: Vec<_> = jobs.iter_mut().map(|job| job.asked()).collect();
+        answer_packets(&*self.answer, &mut asked);
+        let count = asked.len();
+        self.queue().gain.learn(count, start.elapsed());
+    }
+
+    /// Waits for jobs; `false` if there will be none.
+    fn next(&self, jobs: &mut Vec<Box<Job>>) -> bool {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(job);
+            let share = queue.share();
+            if !queue.jobs.is_empty() {
+                jobs.extend(queue.jobs.drain(..share));
+                return true;
             }
             if queue.closed {
-                return None;
+                return false;
             }
             queue.idle += 1;
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -228,6 +259,21 @@ impl Pool {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Returns how many jobs a worker takes, which is not all of them: while one waits for answers, another reads.
+    fn share(&self) -> usize {
+        self.gain.count().min(self.jobs.len().div_ceil(2)).max(1)
+    }
+}
+
+/// Returns jobs to their loops, each of which is woken once.
+fn go_home(jobs: &mut Vec<Box<Job>>) {
+    while let Some(job) = jobs.last() {
+        let home = Arc::clone(&job.home);
+        home.post(jobs.extract_if(.., |job| Arc::ptr_eq(&job.home, &home)));
     }
 }
 

@@ -90,8 +90,8 @@ pub fn serve(
 ) -> io::Result<()> {
     let mut drops = Drops::of(&sockets)?;
     let tally = Arc::new(Tally::default());
-    let pool = |workers| Pool::new(Arc::clone(answer), Arc::clone(&tally), workers, options.queue);
-    let pools = Pools { cpu: pool(options.cpu_workers), wait: pool(options.wait_workers) };
+    let pool = |workers, together| Pool::new(Arc::clone(answer), Arc::clone(&tally), workers, options.queue, together);
+    let pools = Pools { cpu: pool(options.cpu_workers, 1), wait: pool(options.wait_workers, answer.at_once()) };
     let shares = share_out(sockets, options.threads.max(1));
     let with_listeners = shares.iter().filter(|share| !share.locals.is_empty()).count().max(1);
     let max = options.max_connections.div_ceil(with_listeners);

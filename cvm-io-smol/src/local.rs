@@ -20,9 +20,10 @@ pub(crate) async fn serve(stream: UnixStream, work: &Work, io_timeout: Duration)
     within(io_timeout, receive(&stream, &mut framing)).await?.ok()?;
     let mut out = Packet::new();
     work.refresh();
-    match work.try_now(framing.packet(), &mut out) {
-        Ok(()) => work.answer.end_round(),
-        Err(cost) => out = work.answer(cost, framing.packet()).await,
+    let tried = work.try_now(framing.packet(), &mut out);
+    work.answer.end_round();
+    if let Err(cost) = tried {
+        out = work.answer(cost, framing.packet()).await;
     }
     within(io_timeout, send_all(&stream, &out)).await?.ok()
 }

@@ -139,6 +139,22 @@ impl<D: Database> Module for Sql<D> {
         Ok(found.map(|found| self.found(request, found)))
     }
 
+    fn lookups_at_once(&self) -> usize {
+        self.pool.selects_at_once()
+    }
+
+    fn lookup_all(&self, requests: &[Request<'_>]) -> Vec<Result<Lookup<Account>, Temporary>> {
+        let asked = |request: &&Request<'_>| is_text(request.account()) && is_text(request.domain());
+        let values: Vec<_> = requests.iter().filter(asked).map(|request| Self::values(&self.query, request)).collect();
+        let mut results =
+            if values.is_empty() { Vec::new() } else { self.pool.select_all(&self.query, &values) }.into_iter();
+        let found = |request: &Request<'_>| {
+            let found = if asked(&request) { results.next().unwrap_or(Err(Temporary::GENERAL))? } else { Found::None };
+            Ok(self.found(request, found))
+        };
+        requests.iter().map(found).collect()
+    }
+
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
         let stored = account.row.password().unwrap_or_default();
         self.judge.matches(stored, || Some(account.decoy.as_slice()), request).map(Verdict::from_match)
@@ -165,6 +181,15 @@ impl<D: Database> Module for Sql<D> {
     fn authenticate_cost(&self, account: &Account) -> Cost {
         let stored = account.row.password().unwrap_or_default();
         self.judge.cost(stored, || Some(account.decoy.as_slice()))
+    }
+
+    fn refresh(&self) {
+        // Should one not have ended, the next does not see what it saw.
+        self.pool.end_round();
+    }
+
+    fn end_round(&self) {
+        self.pool.end_round();
     }
 }
 

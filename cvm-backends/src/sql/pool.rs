@@ -1,7 +1,8 @@
 //! Connections: as many as there are statements at a time, made again when they are lost.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use cvm_core::module::Temporary;
@@ -35,6 +36,22 @@ pub trait Database: Send + Sync {
         timeout: Duration,
     ) -> Result<Found, Trouble>;
 
+    /// Says how many queries [`Self::select_all`] executes faster together; 1 if none.
+    fn selects_at_once(&self) -> usize {
+        1
+    }
+
+    /// Has a query executed for each of several sets of values, and returns what each finds, in their order.
+    fn select_all(
+        &self,
+        connection: &mut Self::Connection,
+        query: &str,
+        values: &[Vec<&[u8]>],
+        timeout: Duration,
+    ) -> Vec<Result<Found, Trouble>> {
+        values.iter().map(|values| self.select(connection, query, values, timeout)).collect()
+    }
+
     /// Has a statement executed whose rows do not matter.
     ///
     /// # Errors
@@ -56,6 +73,24 @@ pub trait Database: Send + Sync {
         _values: &[&[u8]],
     ) -> Option<Result<Found, Trouble>> {
         None
+    }
+
+    /// Prepares a connection for the queries of a round, which may all see the database as it is at the first of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`] if that fails.
+    fn begin_round(&self, _connection: &mut Self::Connection) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    /// Lets go of what the connection holds for a round.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble`] if that fails: the connection is closed then.
+    fn end_round(&self, _connection: &mut Self::Connection) -> Result<(), Trouble> {
+        Ok(())
     }
 
     /// Tells whether a connection is still one to the database that is meant.
@@ -98,6 +133,7 @@ pub(super) struct Pool<D: Database> {
     database: D,
     timeout: Duration,
     idle: Mutex<Vec<(D::Connection, Instant)>>,
+    rounds: Rounds<D::Connection>,
     notices: Notices,
     /// The administrator knows that the database is away.
     has_told: AtomicBool,
@@ -110,10 +146,15 @@ impl<D: Database> Pool<D> {
             database,
             timeout,
             idle: Mutex::new(Vec::new()),
+            rounds: Rounds::default(),
             notices,
             has_told: AtomicBool::new(false),
             refused: Once::default(),
         }
+    }
+
+    pub(super) fn selects_at_once(&self) -> usize {
+        self.database.selects_at_once()
     }
 
     /// Has a query executed; one that failed on a connection which was lost meanwhile is repeated on a new one.
@@ -149,18 +190,55 @@ impl<D: Database> Pool<D> {
         }
     }
 
-    /// Has a query executed now, if there is a connection for it.
+    /// Has a query executed for several sets of values; those that failed on a connection which was lost meanwhile are
+    /// repeated on a new one.
+    pub(super) fn select_all(&self, query: &Statement, values: &[Vec<&[u8]>]) -> Vec<Result<Found, Temporary>> {
+        let select = |mut connection: D::Connection, values: &[Vec<&[u8]>]| {
+            let results = self.database.select_all(&mut connection, query.text(), values, self.timeout);
+            self.keep(connection, &results);
+            results
+        };
+        let none = || values.iter().map(|_| Err(Trouble::Lost("no connection".into()))).collect();
+        let mut results: Vec<Result<Found, Trouble>> = self.take().map_or_else(none, |it| select(it, values));
+        if !results.iter().all(is_alive) {
+            self.forget_idle();
+        }
+        let lost: Vec<_> =
+            values.iter().zip(&results).filter(|(_, it)| is_lost(it)).map(|(values, _)| values.clone()).collect();
+        if !lost.is_empty() {
+            let again = match self.database.connect(self.timeout) {
+                Ok(connection) => select(connection, &lost),
+                Err(trouble) => lost.iter().map(|_| Err(trouble.clone())).collect(),
+            };
+            results.iter_mut().filter(|it| is_lost(it)).zip(again).for_each(|(result, again)| *result = again);
+        }
+        results.into_iter().map(|result| result.map_err(|trouble| self.told(&trouble))).collect()
+    }
+
+    /// Has a query executed now, if there is a connection for it. What is asked for in one round, which is on one
+    /// thread, is asked for on one connection, of which others learn nothing that is older than their requests.
     pub(super) fn select_at_once(&self, query: &Statement, values: &[&[u8]]) -> Option<Result<Found, Temporary>> {
-        let mut connection = self.take()?;
-        match self.database.select_at_once(&mut connection, query.text(), values) {
-            Some(result @ (Ok(_) | Err(Trouble::Refused(_) | Trouble::MissingColumns(_)))) => {
-                Some(self.done(connection, result))
-            }
+        let mut connection = self.rounds.take().or_else(|| {
+            let mut connection = self.take()?;
+            self.database.begin_round(&mut connection).ok().map(|()| connection)
+        })?;
+        let result = self.database.select_at_once(&mut connection, query.text(), values);
+        match result {
+            // Whoever can wait finds out.
             Some(Err(Trouble::Lost(_) | Trouble::Late)) => None,
-            None => {
-                self.put(connection);
-                None
+            result => {
+                self.rounds.put(connection);
+                Some(result?.map_err(|trouble| self.told(&trouble)))
             }
+        }
+    }
+
+    /// Ends the round that is on this thread.
+    pub(super) fn end_round(&self) {
+        if let Some(mut connection) = self.rounds.take()
+            && self.database.end_round(&mut connection).is_ok()
+        {
+            self.put(connection);
         }
     }
 
@@ -170,19 +248,22 @@ impl<D: Database> Pool<D> {
         self.done(connection, result)
     }
 
-    /// Keeps a connection that works.
     fn done<T>(&self, connection: D::Connection, result: Result<T, Trouble>) -> Result<T, Temporary> {
-        match &result {
-            Ok(_) => {
-                if self.has_told.load(Ordering::Relaxed) && self.has_told.swap(false, Ordering::Relaxed) {
-                    self.notices.give(format_args!("the database answers again"));
-                }
-                self.put(connection);
-            }
-            Err(Trouble::Refused(_) | Trouble::MissingColumns(_)) => self.put(connection),
-            Err(Trouble::Lost(_) | Trouble::Late) => {}
-        }
+        self.keep(connection, std::slice::from_ref(&result));
         result.map_err(|trouble| self.told(&trouble))
+    }
+
+    /// Keeps a connection that works.
+    fn keep<T>(&self, connection: D::Connection, results: &[Result<T, Trouble>]) {
+        if results.iter().any(Result::is_ok)
+            && self.has_told.load(Ordering::Relaxed)
+            && self.has_told.swap(false, Ordering::Relaxed)
+        {
+            self.notices.give(format_args!("the database answers again"));
+        }
+        if results.iter().all(is_alive) {
+            self.put(connection);
+        }
     }
 
     /// Tells of a refusal once, and of other trouble once until the database has answered again.
@@ -228,7 +309,45 @@ impl<D: Database> Pool<D> {
         drop(idle);
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(D::Connection, Instant)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<(D::Connection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The connections of rounds, by the threads that those are on.
+struct Rounds<C>(Mutex<Vec<(ThreadId, C)>>);
+
+impl<C> Rounds<C> {
+    fn take(&self) -> Option<C> {
+        let mut rounds = self.lock();
+        if rounds.is_empty() {
+            return None;
+        }
+        let this = thread::current().id();
+        let index = rounds.iter().position(|(thread, _)| *thread == this)?;
+        Some(rounds.swap_remove(index).1)
+    }
+
+    fn put(&self, connection: C) {
+        self.lock().push((thread::current().id(), connection));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(ThreadId, C)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C> Default for Rounds<C> {
+    fn default() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+}
+
+/// Tells whether a connection that gave this result is good for more.
+const fn is_alive<T>(result: &Result<T, Trouble>) -> bool {
+    !matches!(result, Err(Trouble::Lost(_) | Trouble::Late))
+}
+
+const fn is_lost<T>(result: &Result<T, Trouble>) -> bool {
+    matches!(result, Err(Trouble::Lost(_)))
 }

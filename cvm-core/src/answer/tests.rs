@@ -302,6 +302,7 @@ fn rounds_reach_module_and_observer() {
     server.answerer.refresh();
     assert_eq!(server.steps.take(), [Step::Refresh]);
     server.answerer.end_round();
+    assert_eq!(server.steps.take(), [Step::EndRound]);
     assert_eq!(server.told.take(), [Told::EndRound]);
 }
 

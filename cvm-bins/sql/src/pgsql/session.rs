@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cvm_backends::sql::{Found, REQUIRED, Trouble};
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::{DbError, SqlState};
@@ -69,6 +70,35 @@ impl Session {
             }
         };
         runtime.block_on(async { timeout(limit, select).await }).unwrap_or_else(|_| Err(self.late()))
+    }
+
+    /// Sends the query with each of the sets of values before it waits for what they find.
+    pub(super) fn select_all(
+        &mut self,
+        query: &str,
+        values: &[Vec<&[u8]>],
+        limit: Duration,
+    ) -> Vec<Result<Found, Trouble>> {
+        let Self { client, prepared, runtime, .. } = self;
+        let select = async {
+            let first = values.first().map(Vec::as_slice).unwrap_or_default();
+            let statement = statement(client, prepared, query, first, true).await?;
+            Ok(join_all(values.iter().map(|values| find(client, &statement, values))).await)
+        };
+        let found = runtime.block_on(async { timeout(limit, select).await }).unwrap_or_else(|_| Err(self.late()));
+        match found {
+            Ok(found) => values
+                .iter()
+                .zip(found)
+                .map(|(values, found)| match found {
+                    Ok(found) => Ok(found),
+                    // Whether it was the value takes a transaction to tell.
+                    Err(error) if is_of_value(&error) => self.select(query, values, limit),
+                    Err(error) => Err(of_statement(&error)),
+                })
+                .collect(),
+            Err(trouble) => values.iter().map(|_| Err(trouble.clone())).collect(),
+        }
     }
 
     pub(super) fn execute(&mut self, text: &str, values: &[&[u8]], limit: Duration) -> Result<(), Trouble> {
