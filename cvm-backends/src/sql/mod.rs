@@ -9,6 +9,7 @@ mod pool;
 mod row;
 mod template;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::Notices;
 use crate::judge::Judge;
+use crate::notices::Once;
 use crate::password::Comparison;
 use pool::Pool;
 
@@ -54,6 +56,10 @@ pub struct Sql<D: Database> {
     judge: Judge,
     /// What is compared in the place of passwords that do not exist: the one that was found last.
     decoy: Mutex<Arc<Zeroizing<Vec<u8>>>>,
+    /// Somebody was found, so that the variables of the query are right.
+    has_found: AtomicBool,
+    unfit: Once,
+    notices: Notices,
 }
 
 /// An account, or what stands in for one.
@@ -76,23 +82,40 @@ impl<D: Database> Sql<D> {
             pool: Pool::new(database, timeout, notices.clone()),
             query,
             post,
-            judge: Judge::new(comparison, notices),
+            judge: Judge::new(comparison, notices.clone()),
             decoy: Mutex::new(Arc::new(FIRST_DECOY.to_vec().into())),
+            has_found: AtomicBool::new(false),
+            unfit: Once::default(),
+            notices,
         }
     }
 
     fn found(&self, request: &Request<'_>, found: Found) -> Lookup<Account> {
         let [name, domain] = [request.account(), request.domain()].map(Option::unwrap_or_default);
         let account = |row, decoy| Account { row, decoy, name: name.to_vec(), domain: domain.to_vec() };
+        self.check_variables(&found);
         match found {
             // Without a password it is one all the same, whom a look-up finds and no password lets in.
             Found::One(row) => {
                 let decoy = self.decoy(row.password());
                 Lookup::Known(account(row, decoy))
             }
-            Found::None | Found::Several => {
+            Found::None | Found::Several | Found::Unfit => {
                 Lookup::Unknown { scope: None, decoy: Some(account(Row::default(), self.decoy(None))) }
             }
+        }
+    }
+
+    /// Tells once of what may be a variable that nothing can be compared with: nobody would be found then.
+    fn check_variables(&self, found: &Found) {
+        match found {
+            Found::One(_) if !self.has_found.load(Ordering::Relaxed) => self.has_found.store(true, Ordering::Relaxed),
+            Found::Unfit if self.query.has_variables() && !self.has_found.load(Ordering::Relaxed) => {
+                let text = "the database cannot compare a value with what the query compares it with, and nobody was found \
+                            yet; if it is a variable's, nobody will be";
+                self.unfit.give(&self.notices, format_args!("{text}"));
+            }
+            _ => {}
         }
     }
 

@@ -31,16 +31,17 @@ pub(super) struct Session {
 const CANCEL: Duration = Duration::from_millis(250);
 
 impl Session {
-    /// Connects to the first server that will do, within this time.
+    /// Connects to the first server that will do. Each has its share of this time, or `$PGCONNECT_TIMEOUT`.
     pub(super) fn open(parameters: &Parameters, limit: Duration) -> Result<Self, Trouble> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| lost(&error))?;
         let count = parameters.servers.len();
-        let per_server = limit / u32::try_from(count).unwrap_or(u32::MAX);
+        let rounds = parameters.target.rounds();
+        let per_server = limit / u32::try_from(count * rounds.len()).unwrap_or(u32::MAX);
         let per_server = parameters.connect_timeout.unwrap_or(per_server).min(limit);
         let start = if parameters.is_random { RandomState::new().hash_one(count) } else { 0 };
         let start = usize::try_from(start % count.max(1) as u64).unwrap_or(0);
         let mut trouble = Trouble::Lost("no server".into());
-        for target in parameters.target.rounds() {
+        for target in rounds {
             for server in parameters.servers.iter().cycle().skip(start).take(count) {
                 let connected =
                     runtime.block_on(async { timeout(per_server, connect(parameters, server, *target)).await });
@@ -65,7 +66,7 @@ impl Session {
             let statement = statement(client, prepared, query, values, true).await?;
             match find(client, &statement, values).await {
                 Ok(found) => Ok(found),
-                Err(error) if is_of_value(&error) && !binds(client, &statement, values).await? => Ok(Found::None),
+                Err(error) if is_of_value(&error) && !binds(client, &statement, values).await? => Ok(Found::Unfit),
                 Err(error) => Err(of_statement(&error)),
             }
         };
