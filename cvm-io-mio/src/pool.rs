@@ -1,6 +1,7 @@
 //! Pools of threads for what must not run in a loop: bounded in threads and in what waits for them.
 
 mod gain;
+mod pace;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +19,19 @@ use crate::batch::{DATAGRAM_MAX, WayBack};
 use crate::connections::ConnectionId;
 use crate::tally::Tally;
 use gain::Gain;
+use pace::Pace;
 
 /// The stack of a thread: enough for a hash computed by a debug build and for the name service; small, because servers
 /// run under memory limits.
 pub(crate) const STACK_SIZE: usize = 512 * 1024;
 
-/// The lowest priority: a loop beside busy workers on one core wakes up at once.
+/// The lowest priority, for those that hash: a loop beside busy workers on one core wakes up at once. Those that wait
+/// keep theirs, or whatever they wait for, on this machine, would have to end before they go on.
 const NICE: i32 = 19;
+
+/// How many workers do for what is quick, if there are no more cores: as many as keep a database busy while they are
+/// woken and wake others.
+const FEW: usize = 4;
 
 /// How long a client waits in all: 2, 4, 8 and 16 seconds over UDP, and as long over a UNIX socket.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
@@ -121,14 +128,26 @@ impl Mailbox {
     }
 }
 
+/// What a pool is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// The most threads, at least one.
+    pub(crate) workers: usize,
+    /// The most jobs that wait for a thread.
+    pub(crate) room: usize,
+    /// The most jobs that a worker takes at a time, if those gain from it.
+    pub(crate) together: usize,
+    /// The workers compute.
+    pub(crate) is_heavy: bool,
+}
+
 /// A bounded queue and the threads that work on it, which start when there is work for them.
 pub(crate) struct Pool {
     answer: Arc<dyn Answer>,
     tally: Arc<Tally>,
-    /// The most threads, at least one.
-    workers: usize,
-    /// The most jobs that wait for a thread.
-    room: usize,
+    options: Work,
+    /// How many workers do for what is quick.
+    few: usize,
     queue: Mutex<Queue>,
     work: Condvar,
 }
@@ -136,24 +155,30 @@ pub(crate) struct Pool {
 struct Queue {
     jobs: VecDeque<Box<Job>>,
     gain: Gain,
+    pace: Pace,
     workers: usize,
+    /// Workers that sleep.
     idle: usize,
+    /// Workers that were woken and do not know it yet.
+    called: usize,
     closed: bool,
 }
 
 impl Pool {
-    /// Makes a pool whose workers take up to `together` jobs at a time, if those gain from it.
-    pub(crate) fn new(
-        answer: Arc<dyn Answer>,
-        tally: Arc<Tally>,
-        workers: usize,
-        room: usize,
-        together: usize,
-    ) -> Arc<Self> {
-        let gain = Gain::new(together);
-        let queue = Mutex::new(Queue { jobs: VecDeque::new(), gain, workers: 0, idle: 0, closed: false });
-        let work = Condvar::new();
-        Arc::new(Self { answer, tally, workers: workers.max(1), room, queue, work })
+    pub(crate) fn new(answer: Arc<dyn Answer>, tally: Arc<Tally>, options: Work) -> Arc<Self> {
+        let options = Work { workers: options.workers.max(1), ..options };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let few = cores.max(FEW).min(options.workers);
+        let queue = Queue {
+            jobs: VecDeque::new(),
+            gain: Gain::new(options.together),
+            pace: Pace::new(),
+            workers: 0,
+            idle: 0,
+            called: 0,
+            closed: false,
+        };
+        Arc::new(Self { answer, tally, options, few, queue: Mutex::new(queue), work: Condvar::new() })
     }
 
     /// Takes as many jobs as there is room for from the front of `jobs`.
@@ -163,17 +188,22 @@ impl Pool {
         }
         let mut queue = self.queue();
         // What an idle worker is about to take does not wait.
-        let free = (self.room + queue.idle + (self.workers - queue.workers)).saturating_sub(queue.jobs.len());
+        let at_hand = queue.idle + queue.called + (self.options.workers - queue.workers);
+        let free = (self.options.room + at_hand).saturating_sub(queue.jobs.len());
         let taken = if queue.closed { 0 } else { free.min(jobs.len()) };
         queue.jobs.extend(jobs.drain(..taken));
+        let most = if queue.pace.is_quick(Instant::now()) { self.few } else { self.options.workers };
         let needed = queue.jobs.len().div_ceil(queue.share());
-        let wanted = needed.saturating_sub(queue.idle).min(self.workers - queue.workers);
-        queue.workers += wanted;
-        // Waking somebody is a system call, even if nobody sleeps.
-        let woken = taken.min(needed).min(queue.idle);
+        let more = needed.saturating_sub(queue.called).min(most.saturating_sub(queue.active()));
+        // Waking somebody is a system call.
+        let woken = more.min(queue.idle);
+        queue.idle -= woken;
+        queue.called += woken;
+        let hired = (more - woken).min(self.options.workers - queue.workers);
+        queue.workers += hired;
         drop(queue);
         (0..woken).for_each(|_| self.work.notify_one());
-        (0..wanted).for_each(|_| self.hire());
+        (0..hired).for_each(|_| self.hire());
     }
 
     /// Takes no more jobs, and refuses those that nobody works on.
@@ -210,8 +240,10 @@ impl Pool {
     }
 
     fn work(&self) {
-        // At normal priority answers are as right, only others wait longer.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        if self.options.is_heavy {
+            // At normal priority answers are as right, only others wait longer.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        }
         let mut jobs = Vec::new();
         while self.next(&mut jobs) {
             self.drop_expired(&mut jobs);
@@ -232,11 +264,18 @@ impl Pool {
     }
 
     fn run(&self, jobs: &mut [Box<Job>]) {
+        if jobs.is_empty() {
+            return;
+        }
+        let was_alone = self.queue().active() == 1;
         let start = Instant::now();
         let mut asked: Vec<_> = jobs.iter_mut().map(|job| job.asked()).collect();
         answer_packets(&*self.answer, &mut asked);
-        let count = asked.len();
-        self.queue().gain.learn(count, start.elapsed());
+        let (count, now) = (asked.len(), Instant::now());
+        let mut queue = self.queue();
+        let was_alone = was_alone && count == 1 && queue.active() == 1;
+        queue.gain.learn(count, now - start);
+        queue.pace.learn(now - start, was_alone, now);
     }
 
     /// Waits for jobs; `false` if there will be none.
@@ -252,8 +291,13 @@ impl Pool {
                 return false;
             }
             queue.idle += 1;
-            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
+            while queue.called == 0 && !queue.closed {
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            match queue.called {
+                0 => queue.idle -= 1,
+                _ => queue.called -= 1,
+            }
         }
     }
 
@@ -263,6 +307,11 @@ impl Pool {
 }
 
 impl Queue {
+    /// Counts the workers that are at work, or about to be.
+    const fn active(&self) -> usize {
+        self.workers - self.idle
+    }
+
     /// Returns how many jobs a worker takes, which is not all of them: while one waits for answers, another reads.
     fn share(&self) -> usize {
         self.gain.count().min(self.jobs.len().div_ceil(2)).max(1)

@@ -100,11 +100,16 @@ impl Database for Mysql {
             Err(error) => return Err(trouble(&error)),
         };
         let warnings = connection.warnings();
-        if matches!(found, Found::None) || warnings == 0 {
+        if warnings == 0 {
             return Ok(found);
         }
-        let warns = warns_of(connection, values, warnings.into()).map_err(|error| trouble(&error))?;
-        warns.map(|warns| if warns { Found::Unfit } else { found })
+        match warns_of(connection, values, warnings.into()).map_err(|error| trouble(&error))? {
+            Ok(true) => Ok(Found::Unfit),
+            // Whom nobody warns of was not found either.
+            Err(_) if matches!(found, Found::None) => Ok(found),
+            Ok(false) => Ok(found),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     fn execute(&self, connection: &mut Conn, text: &str, values: &[&[u8]], _: Duration) -> Result<(), Trouble> {
