@@ -21,7 +21,7 @@ use mysql::{Conn, Error, Params, Statement, Value};
 use zeroize::Zeroizing;
 
 use crate::settings::{self, Names};
-use connecting::{Connecting, Failure};
+use connecting::{Connecting, Connection, Failure};
 use parameters::Parameters;
 
 const PROGRAM: Program = Program {
@@ -61,11 +61,7 @@ pub fn main() -> u8 {
 
 fn open(notices: Notices) -> Result<Sql<Mysql>, SettingError> {
     let options = NAMES.options(Dialect::Mysql)?;
-    Ok(Sql::new(
-        Mysql { parameters: Parameters::from_environment()?, connecting: Connecting::default() },
-        options,
-        notices,
-    ))
+    Ok(Sql::new(Mysql { parameters: Parameters::from_environment()?, connecting: Connecting::new() }, options, notices))
 }
 
 /// A server of MySQL or MariaDB.
@@ -75,20 +71,32 @@ struct Mysql {
 }
 
 impl Database for Mysql {
-    type Connection = Conn;
+    type Connection = Connection;
 
-    fn connect(&self, timeout: Duration) -> Result<Conn, Trouble> {
-        self.connecting.connect(&self.parameters, timeout).map_err(|failure| match failure {
+    fn connect(&self, timeout: Duration) -> Result<Connection, Trouble> {
+        self.connecting.connect(&self.parameters, timeout).map_err(|failure| {
+            match failure {
             Failure::Late => Trouble::Late,
+            Failure::NoMemory => Trouble::Refused(
+                "the limit of memory allows no more connections, which take 9 MB each; expected fewer $CVM_WAIT_WORKERS"
+                    .into(),
+            ),
             Failure::NoThread => Trouble::Lost("no thread to connect in".into()),
             Failure::Driver(error) => match trouble(&error) {
                 Trouble::Refused(text) => Trouble::Lost(text),
                 other => other,
             },
+        }
         })
     }
 
-    fn select(&self, connection: &mut Conn, query: &str, values: &[&[u8]], limit: Duration) -> Result<Found, Trouble> {
+    fn select(
+        &self,
+        connection: &mut Connection,
+        query: &str,
+        values: &[&[u8]],
+        limit: Duration,
+    ) -> Result<Found, Trouble> {
         let deadline = Instant::now() + limit;
         let statement = prepared(connection, query, values)?;
         if usize::from(statement.num_columns()) < REQUIRED {
@@ -112,7 +120,7 @@ impl Database for Mysql {
         }
     }
 
-    fn execute(&self, connection: &mut Conn, text: &str, values: &[&[u8]], _: Duration) -> Result<(), Trouble> {
+    fn execute(&self, connection: &mut Connection, text: &str, values: &[&[u8]], _: Duration) -> Result<(), Trouble> {
         let statement = prepared(connection, text, values)?;
         connection.exec_drop(&statement, parameters(values)).map_err(|error| trouble(&error))
     }
