@@ -196,13 +196,16 @@ impl<D: Database> Pool<D> {
         let select = |mut connection: D::Connection, values: &[Vec<&[u8]>]| {
             let results = self.database.select_all(&mut connection, query.text(), values, self.timeout);
             self.keep(connection, &results);
+            // The others were lost with it, or may lead to a host that is gone without a word.
+            if !results.iter().all(is_alive) {
+                self.forget_idle();
+            }
             results
         };
-        let none = || values.iter().map(|_| Err(Trouble::Lost("no connection".into()))).collect();
-        let mut results: Vec<Result<Found, Trouble>> = self.take().map_or_else(none, |it| select(it, values));
-        if !results.iter().all(is_alive) {
-            self.forget_idle();
-        }
+        let mut results: Vec<Result<Found, Trouble>> = match self.take() {
+            Some(connection) => select(connection, values),
+            None => values.iter().map(|_| Err(Trouble::Lost("no connection".into()))).collect(),
+        };
         let lost: Vec<_> =
             values.iter().zip(&results).filter(|(_, it)| is_lost(it)).map(|(values, _)| values.clone()).collect();
         if !lost.is_empty() {
@@ -228,7 +231,9 @@ impl<D: Database> Pool<D> {
             Some(Err(Trouble::Lost(_) | Trouble::Late)) => None,
             result => {
                 self.rounds.put(connection);
-                Some(result?.map_err(|trouble| self.told(&trouble)))
+                let result = result?;
+                self.note(std::slice::from_ref(&result));
+                Some(result.map_err(|trouble| self.told(&trouble)))
             }
         }
     }
@@ -255,14 +260,19 @@ impl<D: Database> Pool<D> {
 
     /// Keeps a connection that works.
     fn keep<T>(&self, connection: D::Connection, results: &[Result<T, Trouble>]) {
+        self.note(results);
+        if results.iter().all(is_alive) {
+            self.put(connection);
+        }
+    }
+
+    /// Tells that an outage is over.
+    fn note<T>(&self, results: &[Result<T, Trouble>]) {
         if results.iter().any(Result::is_ok)
             && self.has_told.load(Ordering::Relaxed)
             && self.has_told.swap(false, Ordering::Relaxed)
         {
             self.notices.give(format_args!("the database answers again"));
-        }
-        if results.iter().all(is_alive) {
-            self.put(connection);
         }
     }
 
