@@ -1,7 +1,7 @@
 //! Connections: as many as there are statements at a time, made again when they are lost.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -111,6 +111,9 @@ pub enum Trouble {
     /// The database refuses the statement; another connection will not change that.
     #[error("{0}")]
     Refused(String),
+    /// There may be no more connections.
+    #[error("{0}")]
+    Full(String),
     /// The result of the query lacks a column.
     #[error("the query yields {0} columns, expected at least password, username, userid, groupid, directory")]
     MissingColumns(usize),
@@ -120,7 +123,7 @@ impl Trouble {
     const fn temporary(&self) -> Temporary {
         match self {
             Self::MissingColumns(_) => Temporary::BAD_MODULE_DATA,
-            Self::Lost(_) | Self::Late | Self::Refused(_) => Temporary::IO,
+            Self::Lost(_) | Self::Late | Self::Refused(_) | Self::Full(_) => Temporary::IO,
         }
     }
 }
@@ -128,11 +131,17 @@ impl Trouble {
 /// How long a connection may stay without work.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long to wait for a connection of others before it is tried again to make one.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
+
 /// Connections that have nothing to do, the latest last.
 pub(super) struct Pool<D: Database> {
     database: D,
     timeout: Duration,
     idle: Mutex<Vec<(D::Connection, Instant)>>,
+    /// How many wait for a connection, and what wakes them.
+    waiting: AtomicUsize,
+    returned: Condvar,
     rounds: Rounds<D::Connection>,
     notices: Notices,
     /// The administrator knows that the database is away.
@@ -146,6 +155,8 @@ impl<D: Database> Pool<D> {
             database,
             timeout,
             idle: Mutex::new(Vec::new()),
+            waiting: AtomicUsize::new(0),
+            returned: Condvar::new(),
             rounds: Rounds::default(),
             notices,
             has_told: AtomicBool::new(false),
@@ -209,7 +220,7 @@ impl<D: Database> Pool<D> {
         let lost: Vec<_> =
             values.iter().zip(&results).filter(|(_, it)| is_lost(it)).map(|(values, _)| values.clone()).collect();
         if !lost.is_empty() {
-            let again = match self.database.connect(self.timeout) {
+            let again = match self.connect() {
                 Ok(connection) => select(connection, &lost),
                 Err(trouble) => lost.iter().map(|_| Err(trouble.clone())).collect(),
             };
@@ -248,9 +259,30 @@ impl<D: Database> Pool<D> {
     }
 
     fn on_new<T>(&self, run: impl FnOnce(&mut D::Connection) -> Result<T, Trouble>) -> Result<T, Temporary> {
-        let mut connection = self.database.connect(self.timeout).map_err(|trouble| self.told(&trouble))?;
+        let mut connection = self.connect().map_err(|trouble| self.told(&trouble))?;
         let result = run(&mut connection);
         self.done(connection, result)
+    }
+
+    /// Connects, or waits for one of the others if there may be no more.
+    fn connect(&self) -> Result<D::Connection, Trouble> {
+        let deadline = Instant::now() + self.timeout;
+        loop {
+            match self.database.connect(self.timeout) {
+                Err(Trouble::Full(_)) if Instant::now() < deadline => {}
+                connected => return connected,
+            }
+            if let Some(connection) = self.take() {
+                return Ok(connection);
+            }
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let idle = self.idle();
+            if idle.is_empty() {
+                // One that was closed is noticed as soon.
+                drop(self.returned.wait_timeout(idle, FULL_PAUSE));
+            }
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     fn done<T>(&self, connection: D::Connection, result: Result<T, Trouble>) -> Result<T, Temporary> {
@@ -281,7 +313,7 @@ impl<D: Database> Pool<D> {
         // Some functions of databases show a value that they cannot read: it forges no line, and no more.
         let text = trouble.to_string().replace(char::is_control, " ");
         match trouble {
-            Trouble::Refused(_) | Trouble::MissingColumns(_) => {
+            Trouble::Refused(_) | Trouble::MissingColumns(_) | Trouble::Full(_) => {
                 self.refused.give(&self.notices, format_args!("{text}"))
             }
             Trouble::Lost(_) | Trouble::Late => {
@@ -310,6 +342,9 @@ impl<D: Database> Pool<D> {
             let old = idle.iter().take_while(|(_, since)| now.duration_since(*since) >= IDLE).count();
             idle.drain(..old).collect()
         };
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.returned.notify_one();
+        }
         // Closing them may take its time.
         drop(old);
     }

@@ -77,7 +77,7 @@ impl Database for Mysql {
         self.connecting.connect(&self.parameters, timeout).map_err(|failure| {
             match failure {
             Failure::Late => Trouble::Late,
-            Failure::NoMemory => Trouble::Refused(
+            Failure::NoMemory => Trouble::Full(
                 "the limit of memory allows no more connections, which take 9 MB each; expected fewer $CVM_WAIT_WORKERS"
                     .into(),
             ),

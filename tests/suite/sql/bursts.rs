@@ -9,6 +9,8 @@ use cvm_tests::contact::Contact;
 use cvm_tests::database::{Database, Kind};
 use cvm_tests::packet::{self, ACCOUNT, DOMAIN, PASSWORD};
 use cvm_tests::process::LIMIT;
+use cvm_tests::programs::{Make, tool};
+use cvm_tests::server::{Server, free_port};
 
 use super::{Asked, COLUMNS, table};
 
@@ -102,6 +104,24 @@ fn what_follows_a_success_is_executed_once_for_each() {
         assert!(answers.iter().all(|(number, answer)| (answer[0] == 100) == (number % 4 == 0)), "{kind:?}");
         assert_eq!(database.sql("select count(*) from accounts where seen=1;"), (ACCOUNTS * 3 / 4).to_string());
         assert_eq!(database.sql("select count(*) from accounts where seen=0;"), (ACCOUNTS / 4).to_string());
+    }
+}
+
+/// A driver that reserves memory for each connection must not end the process.
+#[test]
+fn a_burst_is_answered_within_a_limit_of_memory() {
+    let softlimit = tool("softlimit", "daemontools").into_os_string().into_string().expect("UTF-8");
+    for kind in Kind::ALL {
+        let database = with_accounts(kind);
+        let settings = database.settings();
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let port = free_port();
+        let (program, endpoint) = (Make::Ours.program(kind.module()), format!("cvm-udp:127.0.0.1:{port}"));
+        let server = Server::start_program(&softlimit, &["-m", "64000000", &program, &endpoint], &settings);
+        let asked = Asked { server, contact: Contact::Udp(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) };
+        let requests: Vec<_> = (0..ACCOUNTS).map(|number| (format!("user{number}"), format!("pass{number}"))).collect();
+        let answers = ask_together(&asked, &requests);
+        assert!(answers.values().all(|answer| answer[0] == 0), "{kind:?} {}", asked.errors());
     }
 }
 

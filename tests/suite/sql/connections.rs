@@ -81,7 +81,8 @@ fn mariadb_is_asked_over_tls_as_the_mode_says() {
     other.certify("IP:127.0.0.1");
     let (other_ca, port) = (other.path("ca.crt"), database.port().to_string());
     let tcp = [("CVM_MYSQL_HOST", "127.0.0.1"), ("CVM_MYSQL_PORT", port.as_str())];
-    let with = |more: &[(&str, &str)]| code(&database, &[&tcp, more].concat());
+    let ask = |database: &Database, more: &[(&str, &str)]| code(database, &[&tcp, more].concat());
+    let with = |more: &[(&str, &str)]| ask(&database, more);
     assert_eq!(with(&[]), 4);
     assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "require")]), 0);
     assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "prefer")]), 0);
@@ -98,8 +99,8 @@ fn mariadb_is_asked_over_tls_as_the_mode_says() {
     assert_eq!(with(&[("CVM_MYSQL_DEFAULT_FILE", &preferred)]), 0);
     database.sql("alter user cvm@'%' require none;");
     database.resume_with(&["--skip-ssl"]);
-    assert_eq!(with(&[("CVM_MYSQL_DEFAULT_FILE", &preferred)]), 0, "the server has no TLS");
-    assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "require")]), 4);
+    assert_eq!(ask(&database, &[("CVM_MYSQL_DEFAULT_FILE", &preferred)]), 0, "the server has no TLS");
+    assert_eq!(ask(&database, &[("CVM_MYSQL_SSL_MODE", "require")]), 4);
 }
 
 /// Of a server that has stopped nobody hears anything, and when its queue is full one waits even for a place in it.
