@@ -78,10 +78,12 @@ impl Server {
     async fn answer(&self, packet: &[u8]) -> Packet {
         let mut out = Packet::new();
         self.answer.refresh();
-        if answer_packet(&*self.answer, packet, &mut out, Patience::Immediate).is_err() {
+        let answered = answer_packet(&*self.answer, packet, &mut out, Patience::Immediate);
+        // Before anything is waited for: a round is over on the thread that it began on.
+        self.answer.end_round();
+        if answered.is_err() {
             out = self.answer_in_a_thread(packet).await;
         }
-        self.answer.end_round();
         out
     }
 
@@ -97,6 +99,7 @@ impl Server {
             let _place = place;
             // With all patience, it is answered: with code 1 if the module panics.
             let _ = answer_packet(&*answer, &copy, &mut out, Patience::Blocking);
+            answer.end_round();
             out
         });
         answered.await.expect("panics stay in the thread")

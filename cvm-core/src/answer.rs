@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::code::Code;
 use crate::exchange::{AfterLookup, Exchange, Policy, Refusal};
-use crate::module::{Cost, Module, Temporary};
+use crate::module::{Cost, Lookup, Module, Temporary};
 use crate::observe::{Answered, Observer};
 use crate::wire::Packet;
 
@@ -28,6 +28,17 @@ pub enum Outcome {
     Deferred(Cost),
 }
 
+/// One of several packets that are answered together.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The packet.
+    pub packet: &'a [u8],
+    /// Where its answer goes.
+    pub out: &'a mut Packet,
+    /// The answer's code, once it is written.
+    pub code: Option<Code>,
+}
+
 /// Something that answers packets: what a driver knows of modules, policies and observers.
 ///
 /// A driver calls [`refresh`](Self::refresh) when it has received a round of packets, [`answer`](Self::answer) for
@@ -42,10 +53,24 @@ pub trait Answer: Send + Sync {
     /// Answers one packet of up to 513 bytes (more than 512 are malformed) into `out`.
     fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome;
 
+    /// Says how many packets gain from being answered together, by [`Self::answer_all`]; 1 if none does.
+    fn at_once(&self) -> usize {
+        1
+    }
+
+    /// Answers several packets, each as [`Self::answer`] does with [`Patience::Blocking`].
+    fn answer_all(&self, asked: &mut [Asked<'_>]) {
+        for Asked { packet, out, code } in asked {
+            if let Outcome::Answered(answered) = self.answer(packet, out, Patience::Blocking) {
+                *code = Some(answered);
+            }
+        }
+    }
+
     /// Answers one packet with a failure that lies outside the module, such as a full queue.
     fn refuse(&self, packet: &[u8], out: &mut Packet, temporary: Temporary) -> Code;
 
-    /// Lets the observer write what it collected.
+    /// Lets the module let go of what it held for the round, and the observer write what it collected; does not panic.
     fn end_round(&self);
 }
 
@@ -63,6 +88,15 @@ pub fn answer_packet(answer: &dyn Answer, packet: &[u8], out: &mut Packet, patie
             answer.refuse(packet, out, Temporary::GENERAL);
             Ok(())
         }
+    }
+}
+
+/// Answers several packets for a driver, which outlives a module that panics: that is code 1 for those that are not
+/// answered yet.
+pub fn answer_packets(answer: &dyn Answer, asked: &mut [Asked<'_>]) {
+    let _ = catch_unwind(AssertUnwindSafe(|| answer.answer_all(asked)));
+    for Asked { packet, out, code } in asked.iter_mut().filter(|asked| asked.code.is_none()) {
+        *code = Some(answer.refuse(packet, out, Temporary::GENERAL));
     }
 }
 
@@ -95,6 +129,17 @@ impl<M: Module, O: Observer> Answerer<M, O> {
             Patience::Immediate => self.module.lookup_inline(exchange.request()).map_err(Stop)?,
             Patience::Blocking => self.module.lookup(exchange.request()),
         };
+        self.finish(exchange, found, out, patience)
+    }
+
+    /// Runs the steps after the look-up.
+    fn finish(
+        &self,
+        exchange: Exchange<'_>,
+        found: Result<Lookup<M::Account>, Temporary>,
+        out: &mut Packet,
+        patience: Patience,
+    ) -> Result<Code, Stop> {
         let granted = match exchange.looked_up(found) {
             Ok(AfterLookup::Granted(granted)) => Ok(granted),
             Ok(AfterLookup::Authenticate(claim)) => {
@@ -131,11 +176,32 @@ impl<M: Module, O: Observer> Answer for Answerer<M, O> {
         }
     }
 
+    fn at_once(&self) -> usize {
+        self.module.lookups_at_once()
+    }
+
+    fn answer_all(&self, asked: &mut [Asked<'_>]) {
+        let mut begun = Vec::with_capacity(asked.len());
+        for asked in asked {
+            match Exchange::begin(&self.policy, self.module.accepts(), asked.packet) {
+                Ok(exchange) => begun.push((asked, exchange)),
+                Err(refusal) => asked.code = Some(self.write(&refusal, asked.out)),
+            }
+        }
+        let requests: Vec<_> = begun.iter().map(|(_, exchange)| *exchange.request()).collect();
+        let found = if requests.is_empty() { Vec::new() } else { self.module.lookup_all(&requests) };
+        for ((asked, exchange), found) in begun.into_iter().zip(found) {
+            asked.code = self.finish(exchange, found, asked.out, Patience::Blocking).ok();
+        }
+    }
+
     fn refuse(&self, packet: &[u8], out: &mut Packet, temporary: Temporary) -> Code {
         self.write(&Refusal::of_packet(packet, temporary), out)
     }
 
     fn end_round(&self) {
+        // The observer is told even if the module panics.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.module.end_round()));
         self.observer.end_round();
     }
 }

@@ -13,7 +13,8 @@
 //! 2. Receive packets: a datagram is one; a stream becomes one through [`framing::Framing`].
 //! 3. Once a round, call [`refresh`](answer::Answer::refresh).
 //! 4. For each packet, call [`answer`](answer::Answer::answer). In an event loop, with
-//!    [`Patience::Immediate`](answer::Patience): what is [`Deferred`](answer::Outcome::Deferred) goes to a worker.
+//!    [`Patience::Immediate`](answer::Patience): what is [`Deferred`](answer::Outcome::Deferred) goes to a worker, which may
+//!    answer several together by [`answer_all`](answer::Answer::answer_all).
 //! 5. Call [`end_round`](answer::Answer::end_round), then send the answers.
 //!
 //! [`answer_packet`](answer::answer_packet) does the fourth step for a server that outlives a module that panics, and

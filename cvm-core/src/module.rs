@@ -90,6 +90,17 @@ pub trait Module: Send + Sync {
         }
     }
 
+    /// Says how many requests gain from being looked up together, by [`Self::lookup_all`]; 1 if none does.
+    fn lookups_at_once(&self) -> usize {
+        1
+    }
+
+    /// Finds the accounts that several requests name, each as [`Self::lookup`] does, and returns what it found in their
+    /// order: for a module that asks for all of them before it waits for the first answer.
+    fn lookup_all(&self, requests: &[Request<'_>]) -> Vec<Result<Lookup<Self::Account>, Temporary>> {
+        requests.iter().map(|request| self.lookup(request)).collect()
+    }
+
     /// Says what [`Self::authenticate`] against this account costs.
     fn authenticate_cost(&self, _account: &Self::Account) -> Cost {
         Cost::Inline
@@ -98,6 +109,10 @@ pub trait Module: Send + Sync {
     /// Called once a round of requests, after they were received and before they are answered: the place to look
     /// whether a file has changed.
     fn refresh(&self) {}
+
+    /// Called when the requests of a round are answered, before the answers are sent, by the thread that called
+    /// [`Self::refresh`]: the place to let go of what was held for the round, such as a lock on a file.
+    fn end_round(&self) {}
 
     /// Called when the administrator asks that files be read again, changed or not; may block.
     fn reload(&self) {

@@ -1,12 +1,15 @@
 //! Pools of threads for what must not run in a loop: bounded in threads and in what waits for them.
 
+mod gain;
+mod pace;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use cvm_core::answer::{Answer, Patience, answer_packet};
+use cvm_core::answer::{Answer, Asked, answer_packets};
 use cvm_core::client::CLIENT_PATIENCE;
 use cvm_core::driver::{Held, Tally};
 use cvm_core::module::Temporary;
@@ -16,13 +19,20 @@ use zeroize::Zeroize;
 
 use crate::batch::{DATAGRAM_MAX, WayBack};
 use crate::connection::ConnectionId;
+use gain::Gain;
+use pace::Pace;
 
 /// The stack of a thread: enough for a hash computed by a debug build and for the name service; small, because servers
 /// run under memory limits.
 pub(crate) const STACK_SIZE: usize = 512 * 1024;
 
-/// The lowest priority: a loop beside busy workers on one core wakes up at once.
+/// The lowest priority, for those that hash: a loop beside busy workers on one core wakes up at once. Those that wait
+/// keep theirs, or whatever they wait for, on this machine, would have to end before they go on.
 const NICE: i32 = 19;
+
+/// How many workers do for what is quick, if there are no more cores: as many as keep a database busy while they are
+/// woken and wake others.
+const FEW: usize = 4;
 
 /// A request that a loop passes on, and its answer on the way back.
 pub(crate) struct Job {
@@ -59,10 +69,8 @@ impl Job {
         answer.refuse(packet, &mut self.answer, Temporary::IO);
     }
 
-    fn run(&mut self, answer: &dyn Answer) {
-        let packet = self.bytes.get(..self.len).unwrap_or_default();
-        // With all patience, it is answered.
-        let _ = answer_packet(answer, packet, &mut self.answer, Patience::Blocking);
+    fn asked(&mut self) -> Asked<'_> {
+        Asked { packet: self.bytes.get(..self.len).unwrap_or_default(), out: &mut self.answer, code: None }
     }
 
     /// Tells whether the client has given up.
@@ -77,7 +85,7 @@ impl Job {
 
     fn go_home(self: Box<Self>) {
         let home = Arc::clone(&self.home);
-        home.post(self);
+        home.post([self]);
     }
 }
 
@@ -100,11 +108,12 @@ impl Mailbox {
         Arc::new(Self { done: Mutex::default(), waker })
     }
 
-    /// Leaves a job; the first one wakes the loop, for the others too.
-    fn post(&self, job: Box<Job>) {
+    /// Leaves jobs; the first ones wake the loop, for the others too.
+    fn post(&self, jobs: impl IntoIterator<Item = Box<Job>>) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.push_back(job);
-        if done.len() == 1 {
+        let was_empty = done.is_empty();
+        done.extend(jobs);
+        if was_empty {
             drop(done);
             // It fails only if the loop is gone.
             let _ = self.waker.wake();
@@ -117,30 +126,57 @@ impl Mailbox {
     }
 }
 
+/// What a pool is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work {
+    /// The most threads, at least one.
+    pub(crate) workers: usize,
+    /// The most jobs that wait for a thread.
+    pub(crate) room: usize,
+    /// The most jobs that a worker takes at a time, if those gain from it.
+    pub(crate) together: usize,
+    /// The workers compute.
+    pub(crate) is_heavy: bool,
+}
+
 /// A bounded queue and the threads that work on it, which start when there is work for them.
 pub(crate) struct Pool {
     answer: Arc<dyn Answer>,
     tally: Arc<Tally>,
-    /// The most threads, at least one.
-    workers: usize,
-    /// The most jobs that wait for a thread.
-    room: usize,
+    options: Work,
+    /// How many workers do for what is quick.
+    few: usize,
     queue: Mutex<Queue>,
     work: Condvar,
 }
 
-#[derive(Default)]
 struct Queue {
     jobs: VecDeque<Box<Job>>,
+    gain: Gain,
+    pace: Pace,
     workers: usize,
+    /// Workers that sleep.
     idle: usize,
+    /// Workers that were woken and do not know it yet.
+    called: usize,
     closed: bool,
 }
 
 impl Pool {
-    pub(crate) fn new(answer: Arc<dyn Answer>, tally: Arc<Tally>, workers: usize, room: usize) -> Arc<Self> {
-        let (queue, work) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { answer, tally, workers: workers.max(1), room, queue, work })
+    pub(crate) fn new(answer: Arc<dyn Answer>, tally: Arc<Tally>, options: Work) -> Arc<Self> {
+        let options = Work { workers: options.workers.max(1), ..options };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let few = cores.max(FEW).min(options.workers);
+        let queue = Queue {
+            jobs: VecDeque::new(),
+            gain: Gain::new(options.together),
+            pace: Pace::new(),
+            workers: 0,
+            idle: 0,
+            called: 0,
+            closed: false,
+        };
+        Arc::new(Self { answer, tally, options, few, queue: Mutex::new(queue), work: Condvar::new() })
     }
 
     /// Takes as many jobs as there is room for from the front of `jobs`.
@@ -150,16 +186,22 @@ impl Pool {
         }
         let mut queue = self.queue();
         // What an idle worker is about to take does not wait.
-        let free = (self.room + queue.idle + (self.workers - queue.workers)).saturating_sub(queue.jobs.len());
+        let at_hand = queue.idle + queue.called + (self.options.workers - queue.workers);
+        let free = (self.options.room + at_hand).saturating_sub(queue.jobs.len());
         let taken = if queue.closed { 0 } else { free.min(jobs.len()) };
         queue.jobs.extend(jobs.drain(..taken));
-        let wanted = queue.jobs.len().saturating_sub(queue.idle).min(self.workers - queue.workers);
-        queue.workers += wanted;
-        // Waking somebody is a system call, even if nobody sleeps.
-        let woken = taken.min(queue.idle);
+        let most = if queue.pace.is_quick(Instant::now()) { self.few } else { self.options.workers };
+        let needed = queue.jobs.len().div_ceil(queue.share());
+        let more = needed.saturating_sub(queue.called).min(most.saturating_sub(queue.active()));
+        // Waking somebody is a system call.
+        let woken = more.min(queue.idle);
+        queue.idle -= woken;
+        queue.called += woken;
+        let hired = (more - woken).min(self.options.workers - queue.workers);
+        queue.workers += hired;
         drop(queue);
         (0..woken).for_each(|_| self.work.notify_one());
-        (0..wanted).for_each(|_| self.hire());
+        (0..hired).for_each(|_| self.hire());
     }
 
     /// Takes no more jobs, and refuses those that nobody works on.
@@ -196,36 +238,89 @@ impl Pool {
     }
 
     fn work(&self) {
-        // At normal priority answers are as right, only others wait longer.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        while let Some(mut job) = self.next() {
-            if job.has_expired() {
-                self.tally.expired.add(1);
-            } else if !job.is_unwanted() {
-                job.run(&*self.answer);
-            }
-            job.go_home();
+        if self.options.is_heavy {
+            // At normal priority answers are as right, only others wait longer.
+            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        }
+        let mut jobs = Vec::new();
+        while self.next(&mut jobs) {
+            self.drop_expired(&mut jobs);
+            self.run(&mut jobs);
+            go_home(&mut jobs);
         }
         self.queue().workers -= 1;
     }
 
-    fn next(&self) -> Option<Box<Job>> {
+    /// Sends those home that nobody waits for any more, without an answer.
+    fn drop_expired(&self, jobs: &mut Vec<Box<Job>>) {
+        for job in jobs.extract_if(.., |job| job.has_expired() || job.is_unwanted()) {
+            if job.has_expired() {
+                self.tally.expired.add(1);
+            }
+            job.go_home();
+        }
+    }
+
+    fn run(&self, jobs: &mut [Box<Job>]) {
+        if jobs.is_empty() {
+            return;
+        }
+        let was_alone = self.queue().active() == 1;
+        let start = Instant::now();
+        let mut asked: Vec<_> = jobs.iter_mut().map(|job| job.asked()).collect();
+        answer_packets(&*self.answer, &mut asked);
+        let (count, now) = (asked.len(), Instant::now());
+        let mut queue = self.queue();
+        let was_alone = was_alone && count == 1 && queue.active() == 1;
+        queue.gain.learn(count, now - start);
+        queue.pace.learn(now - start, was_alone, now);
+    }
+
+    /// Waits for jobs; `false` if there will be none.
+    fn next(&self, jobs: &mut Vec<Box<Job>>) -> bool {
         let mut queue = self.queue();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
-                return Some(job);
+            let share = queue.share();
+            if !queue.jobs.is_empty() {
+                jobs.extend(queue.jobs.drain(..share));
+                return true;
             }
             if queue.closed {
-                return None;
+                return false;
             }
             queue.idle += 1;
-            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
-            queue.idle -= 1;
+            while queue.called == 0 && !queue.closed {
+                queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            match queue.called {
+                0 => queue.idle -= 1,
+                _ => queue.called -= 1,
+            }
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Counts the workers that are at work, or about to be.
+    const fn active(&self) -> usize {
+        self.workers - self.idle
+    }
+
+    /// Returns how many jobs a worker takes, which is not all of them: while one waits for answers, another reads.
+    fn share(&self) -> usize {
+        self.gain.count().min(self.jobs.len().div_ceil(2)).max(1)
+    }
+}
+
+/// Returns jobs to their loops, each of which is woken once.
+fn go_home(jobs: &mut Vec<Box<Job>>) {
+    while let Some(job) = jobs.last() {
+        let home = Arc::clone(&job.home);
+        home.post(jobs.extract_if(.., |job| Arc::ptr_eq(&job.home, &home)));
     }
 }
 

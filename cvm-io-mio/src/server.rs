@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::connections;
 use crate::event_loop::{Common, EventLoop, Share};
-use crate::pool::{Pool, Pools, STACK_SIZE};
+use crate::pool::{Pool, Pools, STACK_SIZE, Work};
 use crate::sys;
 
 /// How often counts are told, if they have changed.
@@ -90,8 +90,11 @@ pub fn serve(
 ) -> io::Result<()> {
     let mut drops = Drops::of(&sockets)?;
     let tally = Arc::new(Tally::default());
-    let pool = |workers| Pool::new(Arc::clone(answer), Arc::clone(&tally), workers, options.queue);
-    let pools = Pools { cpu: pool(options.cpu_workers), wait: pool(options.wait_workers) };
+    let pool = |work| Pool::new(Arc::clone(answer), Arc::clone(&tally), work);
+    let hashing = Work { workers: options.cpu_workers, room: options.queue, together: 1, is_heavy: true };
+    let waiting =
+        Work { workers: options.wait_workers, room: options.queue, together: answer.at_once(), is_heavy: false };
+    let pools = Pools { cpu: pool(hashing), wait: pool(waiting) };
     let shares = share_out(sockets, options.threads.max(1));
     let with_listeners = shares.iter().filter(|share| !share.locals.is_empty()).count().max(1);
     let max = options.max_connections.div_ceil(with_listeners);

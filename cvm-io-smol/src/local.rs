@@ -23,9 +23,10 @@ pub(crate) async fn serve(stream: UnixStream, work: &Work, io_timeout: Duration)
     let mut out = Packet::new();
     work.refresh();
     let tried = work.try_now(framing.packet(), &mut out);
-    match tried.err().and_then(|cost| work.admit(cost, framing.packet(), &mut out)) {
-        None => work.end_round(),
-        Some(admitted) => out = work.answer(&admitted, Zeroizing::new(framing.packet().to_vec())).await?,
+    let admitted = tried.err().and_then(|cost| work.admit(cost, framing.packet(), &mut out));
+    work.end_round();
+    if let Some(admitted) = admitted {
+        out = work.answer(&admitted, Zeroizing::new(framing.packet().to_vec())).await?;
     }
     within(io_timeout, send_all(&stream, &out)).await?.ok()
 }

@@ -9,6 +9,7 @@ mod pool;
 mod row;
 mod template;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::Notices;
 use crate::judge::Judge;
+use crate::notices::Once;
 use crate::password::Comparison;
 use pool::Pool;
 
@@ -54,6 +56,10 @@ pub struct Sql<D: Database> {
     judge: Judge,
     /// What is compared in the place of passwords that do not exist: the one that was found last.
     decoy: Mutex<Arc<Zeroizing<Vec<u8>>>>,
+    /// Somebody was found, so that the variables of the query are right.
+    has_found: AtomicBool,
+    unfit: Once,
+    notices: Notices,
 }
 
 /// An account, or what stands in for one.
@@ -76,23 +82,40 @@ impl<D: Database> Sql<D> {
             pool: Pool::new(database, timeout, notices.clone()),
             query,
             post,
-            judge: Judge::new(comparison, notices),
+            judge: Judge::new(comparison, notices.clone()),
             decoy: Mutex::new(Arc::new(FIRST_DECOY.to_vec().into())),
+            has_found: AtomicBool::new(false),
+            unfit: Once::default(),
+            notices,
         }
     }
 
     fn found(&self, request: &Request<'_>, found: Found) -> Lookup<Account> {
         let [name, domain] = [request.account(), request.domain()].map(Option::unwrap_or_default);
         let account = |row, decoy| Account { row, decoy, name: name.to_vec(), domain: domain.to_vec() };
+        self.check_variables(&found);
         match found {
             // Without a password it is one all the same, whom a look-up finds and no password lets in.
             Found::One(row) => {
                 let decoy = self.decoy(row.password());
                 Lookup::Known(account(row, decoy))
             }
-            Found::None | Found::Several => {
+            Found::None | Found::Several | Found::Unfit => {
                 Lookup::Unknown { scope: None, decoy: Some(account(Row::default(), self.decoy(None))) }
             }
+        }
+    }
+
+    /// Tells once of what may be a variable that nothing can be compared with: nobody would be found then.
+    fn check_variables(&self, found: &Found) {
+        match found {
+            Found::One(_) if !self.has_found.load(Ordering::Relaxed) => self.has_found.store(true, Ordering::Relaxed),
+            Found::Unfit if self.query.has_variables() && !self.has_found.load(Ordering::Relaxed) => {
+                let text = "the database cannot compare a value with what the query compares it with, and nobody was found \
+                            yet; if it is a variable's, nobody will be";
+                self.unfit.give(&self.notices, format_args!("{text}"));
+            }
+            _ => {}
         }
     }
 
@@ -139,6 +162,22 @@ impl<D: Database> Module for Sql<D> {
         Ok(found.map(|found| self.found(request, found)))
     }
 
+    fn lookups_at_once(&self) -> usize {
+        self.pool.selects_at_once()
+    }
+
+    fn lookup_all(&self, requests: &[Request<'_>]) -> Vec<Result<Lookup<Account>, Temporary>> {
+        let asked = |request: &&Request<'_>| is_text(request.account()) && is_text(request.domain());
+        let values: Vec<_> = requests.iter().filter(asked).map(|request| Self::values(&self.query, request)).collect();
+        let mut results =
+            if values.is_empty() { Vec::new() } else { self.pool.select_all(&self.query, &values) }.into_iter();
+        let found = |request: &Request<'_>| {
+            let found = if asked(&request) { results.next().unwrap_or(Err(Temporary::GENERAL))? } else { Found::None };
+            Ok(self.found(request, found))
+        };
+        requests.iter().map(found).collect()
+    }
+
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
         let stored = account.row.password().unwrap_or_default();
         self.judge.matches(stored, || Some(account.decoy.as_slice()), request).map(Verdict::from_match)
@@ -165,6 +204,15 @@ impl<D: Database> Module for Sql<D> {
     fn authenticate_cost(&self, account: &Account) -> Cost {
         let stored = account.row.password().unwrap_or_default();
         self.judge.cost(stored, || Some(account.decoy.as_slice()))
+    }
+
+    fn refresh(&self) {
+        // Should one not have ended, the next does not see what it saw.
+        self.pool.end_round();
+    }
+
+    fn end_round(&self) {
+        self.pool.end_round();
     }
 }
 

@@ -22,6 +22,8 @@ pub enum Found {
     One(Row),
     /// More than one row.
     Several,
+    /// No row, as a value is not what the database can compare with what it should be compared with.
+    Unfit,
 }
 
 impl Found {

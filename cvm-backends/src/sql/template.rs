@@ -146,6 +146,13 @@ impl Statement {
     }
 }
 
+impl Statement {
+    /// Tells whether some of the values are the same for every request.
+    pub(super) fn has_variables(&self) -> bool {
+        self.values.iter().any(|value| matches!(value, Value::Fixed(_)))
+    }
+}
+
 impl fmt::Debug for Statement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Statement").field("text", &self.text).finish_non_exhaustive()

@@ -4,11 +4,12 @@
 //! looks like one, so that `0x` would be user 0; they give a warning then, and who was found by such a comparison was
 //! not found.
 
+mod connecting;
 mod options;
 mod parameters;
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cvm_backends::Notices;
 use cvm_backends::sql::{Database, Dialect, Found, REQUIRED, Row, Sql, Trouble};
@@ -20,6 +21,7 @@ use mysql::{Conn, Error, Params, Statement, Value};
 use zeroize::Zeroizing;
 
 use crate::settings::{self, Names};
+use connecting::{Connecting, Connection, Failure};
 use parameters::Parameters;
 
 const PROGRAM: Program = Program {
@@ -38,7 +40,7 @@ const PROGRAM: Program = Program {
         ("CVM_MYSQL_DB", "the database"),
         ("CVM_MYSQL_DEFAULT_FILE", "the option file to read"),
         ("CVM_MYSQL_DEFAULT_GROUP", "a group of the option files to read, beside client"),
-        ("CVM_MYSQL_SSL_MODE", "disable, require or verify-full (disable, or what the option files say)"),
+        ("CVM_MYSQL_SSL_MODE", "disable, prefer, require or verify-full (disable, or what the option files say)"),
         ("CVM_MYSQL_SSL_CA", "the file with the certificates to trust"),
     ],
     more_settings: serving::SETTINGS,
@@ -59,38 +61,66 @@ pub fn main() -> u8 {
 
 fn open(notices: Notices) -> Result<Sql<Mysql>, SettingError> {
     let options = NAMES.options(Dialect::Mysql)?;
-    Ok(Sql::new(Mysql(Parameters::from_environment()?), options, notices))
+    Ok(Sql::new(Mysql { parameters: Parameters::from_environment()?, connecting: Connecting::new() }, options, notices))
 }
 
 /// A server of MySQL or MariaDB.
-struct Mysql(Parameters);
+struct Mysql {
+    parameters: Parameters,
+    connecting: Connecting,
+}
 
 impl Database for Mysql {
-    type Connection = Conn;
+    type Connection = Connection;
 
-    fn connect(&self, timeout: Duration) -> Result<Conn, Trouble> {
-        Conn::new(self.0.opts(timeout)).map_err(|error| match trouble(&error) {
-            Trouble::Refused(text) => Trouble::Lost(text),
-            other => other,
+    fn connect(&self, timeout: Duration) -> Result<Connection, Trouble> {
+        self.connecting.connect(&self.parameters, timeout).map_err(|failure| {
+            match failure {
+            Failure::Late => Trouble::Late,
+            Failure::NoMemory => Trouble::Full(
+                "the limit of memory allows no more connections, which take 9 MB each; expected fewer $CVM_WAIT_WORKERS"
+                    .into(),
+            ),
+            Failure::NoThread => Trouble::Lost("no thread to connect in".into()),
+            Failure::Driver(error) => match trouble(&error) {
+                Trouble::Refused(text) => Trouble::Lost(text),
+                other => other,
+            },
+        }
         })
     }
 
-    fn select(&self, connection: &mut Conn, query: &str, values: &[&[u8]], _: Duration) -> Result<Found, Trouble> {
+    fn select(
+        &self,
+        connection: &mut Connection,
+        query: &str,
+        values: &[&[u8]],
+        limit: Duration,
+    ) -> Result<Found, Trouble> {
+        let deadline = Instant::now() + limit;
         let statement = prepared(connection, query, values)?;
         if usize::from(statement.num_columns()) < REQUIRED {
             return Err(Trouble::MissingColumns(statement.num_columns().into()));
         }
-        let found = match find(connection, &statement, values) {
-            Ok(found) => found,
-            Err(error) if is_of_value(&error, values) => return Ok(Found::None),
+        let found = match find(connection, &statement, values, deadline) {
+            Ok(found) => found?,
+            Err(error) if is_of_value(&error, values) => return Ok(Found::Unfit),
             Err(error) => return Err(trouble(&error)),
         };
-        let is_doubtful = !matches!(found, Found::None) && connection.warnings() > 0;
-        let is_taken_for_another = is_doubtful && warns_of(connection, values).map_err(|error| trouble(&error))?;
-        Ok(if is_taken_for_another { Found::None } else { found })
+        let warnings = connection.warnings();
+        if warnings == 0 {
+            return Ok(found);
+        }
+        match warns_of(connection, values, warnings.into()).map_err(|error| trouble(&error))? {
+            Ok(true) => Ok(Found::Unfit),
+            // Whom nobody warns of was not found either.
+            Err(_) if matches!(found, Found::None) => Ok(found),
+            Ok(false) => Ok(found),
+            Err(trouble) => Err(trouble),
+        }
     }
 
-    fn execute(&self, connection: &mut Conn, text: &str, values: &[&[u8]], _: Duration) -> Result<(), Trouble> {
+    fn execute(&self, connection: &mut Connection, text: &str, values: &[&[u8]], _: Duration) -> Result<(), Trouble> {
         let statement = prepared(connection, text, values)?;
         connection.exec_drop(&statement, parameters(values)).map_err(|error| trouble(&error))
     }
@@ -112,14 +142,23 @@ fn parameters(values: &[&[u8]]) -> Params {
     }
 }
 
-fn find(connection: &mut Conn, statement: &Statement, values: &[&[u8]]) -> Result<Found, Error> {
+/// Takes two rows; more than a few would only be waited for until the time is over.
+fn find(
+    connection: &mut Conn,
+    statement: &Statement,
+    values: &[&[u8]],
+    deadline: Instant,
+) -> Result<Result<Found, Trouble>, Error> {
     let mut rows = connection.exec_iter(statement, parameters(values))?;
     let found = Found::of_rows(rows.by_ref().map(|row| Ok::<_, Error>(Row::new(row?.unwrap().into_iter().map(text)))))?;
     // The warnings come last.
     for row in rows {
         row?;
+        if Instant::now() > deadline {
+            return Ok(Err(Trouble::Late));
+        }
     }
-    Ok(found)
+    Ok(Ok(found))
 }
 
 fn text(value: Value) -> Option<Zeroizing<Vec<u8>>> {
@@ -135,12 +174,16 @@ fn text(value: Value) -> Option<Zeroizing<Vec<u8>>> {
     Some(text.into())
 }
 
-/// Tells whether a value was read as a number that it is not. What warnings say of others does not matter.
-fn warns_of(connection: &mut Conn, values: &[&[u8]]) -> Result<bool, Error> {
+/// Tells whether a value was read as a number that it is not. What warnings say of others does not matter, as long as
+/// the server tells all of them.
+fn warns_of(connection: &mut Conn, values: &[&[u8]], count: usize) -> Result<Result<bool, Trouble>, Error> {
     let warnings: Vec<(String, u32, Vec<u8>)> = connection.query("SHOW WARNINGS")?;
+    if warnings.len() < count {
+        return Ok(Err(Trouble::Refused("the query gives more warnings than the server tells".into())));
+    }
     // Truncated, not a number, or converted with a loss.
     let mut about_values = warnings.into_iter().filter(|(_, code, _)| matches!(code, 1292 | 1265 | 1366 | 1300 | 1918));
-    Ok(about_values.any(|(.., message)| values.iter().any(|value| shows(&message, value))))
+    Ok(Ok(about_values.any(|(.., message)| values.iter().any(|value| shows(&message, value)))))
 }
 
 /// Tells whether a warning may be about a value, of which it shows the beginning.

@@ -58,6 +58,9 @@ const NAMES: Names = Names {
     timeout: "CVM_PGSQL_TIMEOUT",
 };
 
+/// How many queries are under way on a connection at most: what more would save, waiting behind them costs.
+const AT_ONCE: usize = 16;
+
 /// Runs the program and returns its exit status.
 #[must_use]
 pub fn main() -> u8 {
@@ -81,6 +84,20 @@ impl Database for Pgsql {
 
     fn select(&self, session: &mut Session, query: &str, values: &[&[u8]], limit: Duration) -> Result<Found, Trouble> {
         session.select(query, values, limit)
+    }
+
+    fn selects_at_once(&self) -> usize {
+        AT_ONCE
+    }
+
+    fn select_all(
+        &self,
+        session: &mut Session,
+        query: &str,
+        values: &[Vec<&[u8]>],
+        limit: Duration,
+    ) -> Vec<Result<Found, Trouble>> {
+        session.select_all(query, values, limit)
     }
 
     fn execute(&self, session: &mut Session, text: &str, values: &[&[u8]], limit: Duration) -> Result<(), Trouble> {

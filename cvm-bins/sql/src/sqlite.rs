@@ -151,6 +151,14 @@ impl Database for Sqlite {
         }
     }
 
+    fn begin_round(&self, open: &mut Open) -> Result<(), Trouble> {
+        simple(&open.reading, "BEGIN").map_err(|error| self.trouble(&error))
+    }
+
+    fn end_round(&self, open: &mut Open) -> Result<(), Trouble> {
+        simple(&open.reading, "COMMIT").map_err(|error| self.trouble(&error))
+    }
+
     fn is_current(&self, open: &Open) -> bool {
         self.identity().is_ok_and(|identity| identity == open.identity)
     }
@@ -166,6 +174,10 @@ fn select(connection: &Connection, query: &str, values: &[&[u8]]) -> Result<Resu
     let mut rows = statement.raw_query();
     let next = || Some(rows.next().transpose()?.and_then(|row| read(row, columns)));
     Found::of_rows(std::iter::from_fn(next)).map(Ok)
+}
+
+fn simple(connection: &Connection, text: &str) -> Result<(), Error> {
+    connection.prepare_cached(text)?.execute(()).map(drop)
 }
 
 fn execute(connection: &Connection, text: &str, values: &[&[u8]]) -> Result<(), Error> {

@@ -194,6 +194,78 @@ impl Module for Learner {
     }
 }
 
+/// A module that finds accounts together: `a` is known, whoever asks for `x` gets no answer, and for `y` a panic.
+struct Batcher(Record<usize>);
+
+impl Module for Batcher {
+    type Account = Vec<u8>;
+
+    fn lookup(&self, _: &Request<'_>) -> Result<Lookup<Vec<u8>>, Temporary> {
+        Err(Temporary::CONFIG)
+    }
+
+    fn lookups_at_once(&self) -> usize {
+        4
+    }
+
+    fn lookup_all(&self, requests: &[Request<'_>]) -> Vec<Result<Lookup<Vec<u8>>, Temporary>> {
+        self.0.push(requests.len());
+        let found = |request: &Request<'_>| match request.account() {
+            Some(b"n") => Ok(Lookup::Unknown { scope: None, decoy: None }),
+            account => Ok(Lookup::Known(account.unwrap_or_default().to_vec())),
+        };
+        requests.iter().take_while(|request| request.account() != Some(b"x")).map(found).collect()
+    }
+
+    fn authenticate(&self, account: &Vec<u8>, _: &Request<'_>) -> Result<Verdict, Temporary> {
+        assert_ne!(account, b"y", "what a module must survive");
+        Ok(Verdict::from_match(account != b"b"))
+    }
+
+    fn results(&self, account: &Vec<u8>, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
+        FactType::REQUIRED.into_iter().for_each(|kind| facts.string(kind, account));
+        Ok(())
+    }
+}
+
+/// Asks for accounts of one letter, and returns the codes; an answer with success names the account.
+fn codes_together(accounts: &[u8], told: &Record<Told>, sizes: &Record<usize>) -> Vec<u8> {
+    let answerer = Answerer::new(Batcher(sizes.clone()), Policy::Authenticate, told.clone());
+    let packet = |account: &u8| match account {
+        b'!' => b"\x02".to_vec(),
+        account => [b"\x02\x01T\x01\x01", &[*account][..], b"\x03\x01p\0"].concat(),
+    };
+    let packets: Vec<_> = accounts.iter().map(packet).collect();
+    let mut outs: Vec<_> = accounts.iter().map(|_| Packet::new()).collect();
+    let mut asked: Vec<_> =
+        packets.iter().zip(&mut outs).map(|(packet, out)| Asked { packet, out, code: None }).collect();
+    answer_packets(&answerer, &mut asked);
+    let codes: Vec<_> = asked.iter().map(|asked| asked.code.map_or(255, Code::byte)).collect();
+    for ((account, out), code) in accounts.iter().zip(&outs).zip(&codes) {
+        assert_eq!(out.first(), Some(code));
+        assert_eq!(out.get(5), if *code == 0 { Some(account) } else { None });
+    }
+    codes
+}
+
+#[test]
+fn several_are_answered_together_each_as_alone() {
+    let (told, sizes) = (Record::default(), Record::default());
+    assert_eq!(codes_together(b"ab!na", &told, &sizes), [0, 100, 2, 100, 0]);
+    assert_eq!((sizes.take(), told.take().len()), (vec![4], 5));
+    assert_eq!(codes_together(b"!!", &told, &sizes), [2, 2]);
+    assert_eq!((sizes.take(), told.take().len()), (vec![], 2));
+}
+
+#[test]
+fn who_is_left_without_an_answer_is_told_so_once() {
+    let (told, sizes) = (Record::default(), Record::default());
+    assert_eq!(codes_together(b"axa", &told, &sizes), [0, 1, 1]);
+    assert_eq!(told.take().len(), 3);
+    assert_eq!(codes_together(b"aya", &told, &sizes), [0, 1, 1]);
+    assert_eq!(told.take().len(), 3);
+}
+
 #[test]
 fn a_lookup_that_turns_out_cheap_is_done_once() {
     let steps = Record::default();
@@ -302,6 +374,7 @@ fn rounds_reach_module_and_observer() {
     server.answerer.refresh();
     assert_eq!(server.steps.take(), [Step::Refresh]);
     server.answerer.end_round();
+    assert_eq!(server.steps.take(), [Step::EndRound]);
     assert_eq!(server.told.take(), [Told::EndRound]);
 }
 

@@ -43,6 +43,8 @@ pub enum Target {
 pub enum Step {
     /// The files were looked at.
     Refresh,
+    /// What was held for a round was let go.
+    EndRound,
     /// An account was looked up.
     Lookup,
     /// Credentials were judged.
@@ -102,6 +104,10 @@ impl Module for Puppet {
 
     fn refresh(&self) {
         self.steps.push(Step::Refresh);
+    }
+
+    fn end_round(&self) {
+        self.steps.push(Step::EndRound);
     }
 }
 

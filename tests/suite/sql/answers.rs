@@ -209,6 +209,20 @@ fn a_command_asks_too_and_variables_are_values() {
 }
 
 #[test]
+fn a_variable_that_nothing_can_be_compared_with_is_told() {
+    for kind in Kind::SERVERS {
+        let database = database(kind, "integer");
+        let query = format!("select {COLUMNS} from accounts where username=$account and groupid=$GROUP");
+        let with = |group| Asked::start(&database, &[("QUERY", &query), ("GROUP", group)]);
+        let (right, wrong) = (with("1002"), with("mail"));
+        assert_eq!(["alice", "alice"].map(|name| right.code(name, "secret")), [0, 0], "{}", right.errors());
+        assert_eq!(["alice", "bob"].map(|name| wrong.code(name, "secret")), [100, 100], "{}", wrong.errors());
+        assert_eq!(right.errors(), "");
+        assert_eq!(wrong.errors().matches("cannot compare a value").count(), 1, "{kind:?} {}", wrong.errors());
+    }
+}
+
+#[test]
 fn mistakes_stop_the_program_at_start() {
     for kind in Kind::ALL {
         let (query, post, timeout) = (kind.setting("QUERY"), kind.setting("POSTQ"), kind.setting("TIMEOUT"));

@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
 
 use cvm_tests::database::{Database, Kind};
 use cvm_tests::folder::Folder;
+use cvm_tests::process::{LIMIT, command, eventually, run};
+use cvm_tests::programs::Make;
+use rustix::process::Signal;
 
 use super::{Asked, ROWS, database, table};
 
@@ -77,9 +81,11 @@ fn mariadb_is_asked_over_tls_as_the_mode_says() {
     other.certify("IP:127.0.0.1");
     let (other_ca, port) = (other.path("ca.crt"), database.port().to_string());
     let tcp = [("CVM_MYSQL_HOST", "127.0.0.1"), ("CVM_MYSQL_PORT", port.as_str())];
-    let with = |more: &[(&str, &str)]| code(&database, &[&tcp, more].concat());
+    let ask = |database: &Database, more: &[(&str, &str)]| code(database, &[&tcp, more].concat());
+    let with = |more: &[(&str, &str)]| ask(&database, more);
     assert_eq!(with(&[]), 4);
     assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "require")]), 0);
+    assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "prefer")]), 0);
     assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "verify-full"), ("CVM_MYSQL_SSL_CA", &ca)]), 0);
     assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "verify-full"), ("CVM_MYSQL_SSL_CA", &other_ca)]), 4);
     assert_eq!(with(&[("CVM_MYSQL_SSL_MODE", "verify-full")]), 4);
@@ -89,4 +95,38 @@ fn mariadb_is_asked_over_tls_as_the_mode_says() {
     let file = folder.write("my.cnf", options);
     assert_eq!(with(&[("CVM_MYSQL_DEFAULT_FILE", &file), ("CVM_MYSQL_DEFAULT_GROUP", "mail")]), 0);
     assert_eq!(with(&[("CVM_MYSQL_DEFAULT_FILE", &file)]), 4);
+    let preferred = folder.write("preferred.cnf", "[client]\nssl-mode=PREFERRED\n");
+    assert_eq!(with(&[("CVM_MYSQL_DEFAULT_FILE", &preferred)]), 0);
+    database.sql("alter user cvm@'%' require none;");
+    database.resume_with(&["--skip-ssl"]);
+    assert_eq!(ask(&database, &[("CVM_MYSQL_DEFAULT_FILE", &preferred)]), 0, "the server has no TLS");
+    assert_eq!(ask(&database, &[("CVM_MYSQL_SSL_MODE", "require")]), 4);
+}
+
+/// Of a server that has stopped nobody hears anything, and when its queue is full one waits even for a place in it.
+#[test]
+fn a_full_queue_of_mariadb_is_a_temporary_failure() {
+    let database = Database::start(Kind::Mysql, &["--back-log=1"]);
+    database.sql(&[&table("integer"), ROWS].concat());
+    let asked = Asked::start(&database, &[("TIMEOUT", "300")]);
+    database.signal(Signal::STOP);
+    // More than may be left waiting.
+    for _ in 0..40 {
+        let start = Instant::now();
+        assert_eq!(asked.code("alice", "secret"), 4, "{}", asked.errors());
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+    database.signal(Signal::CONT);
+    assert!(eventually(LIMIT, || asked.code("alice", "secret") == 0), "{}", asked.errors());
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused() {
+    let database = Database::start(Kind::Sqlite, &[]);
+    database.certify("DNS:localhost");
+    let [key, certificate] = ["server.key", "server.crt"].map(|name| database.path(name));
+    let settings = [("PGSSLCERT", certificate.as_str()), ("PGSSLKEY", key.as_str()), ("PGUSER", "cvm")];
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).expect("our own file");
+    let mut command = command(&Make::Ours.program("cvm-pgsql"), &["cvm-local:/nonexistent/s"], &settings);
+    run(&mut command, b"").assert_complaint(6, &["cvm-pgsql", "PGSSLKEY", "nobody else may read"]);
 }

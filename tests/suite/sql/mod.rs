@@ -1,6 +1,7 @@
 //! Accounts in real databases: SQLite, PostgreSQL and MariaDB.
 
 mod answers;
+mod bursts;
 mod connections;
 mod failover;
 mod hostile;

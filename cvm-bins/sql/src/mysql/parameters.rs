@@ -17,6 +17,8 @@ pub(super) struct Parameters {
     password: Option<Zeroizing<String>>,
     database: String,
     tls: Option<SslOpts>,
+    /// Go without if the server has none.
+    may_lack_tls: bool,
 }
 
 enum Server {
@@ -28,6 +30,7 @@ enum Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Disable,
+    Prefer,
     Require,
     VerifyFull,
 }
@@ -42,6 +45,7 @@ impl Parameters {
         let options = read_options()?;
         let text = |name, option| Ok(text(name)?.or_else(|| filled(&options, option)));
         let host = text("CVM_MYSQL_HOST", "host")?.unwrap_or_else(|| "localhost".into());
+        let (mode, tls) = tls(&options)?;
         let own_name = || User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
         Ok(Self {
             server: match &*host {
@@ -54,12 +58,18 @@ impl Parameters {
             password: password()?.or_else(|| options.get("password").cloned().filter(|it| !it.is_empty())),
             database: text("CVM_MYSQL_DB", "database")?
                 .ok_or(SettingError::Missing { name: "CVM_MYSQL_DB", expected: "the name of a database" })?,
-            tls: tls(&options)?,
+            tls,
+            may_lack_tls: mode == Mode::Prefer,
         })
     }
 
-    /// Returns the driver's parameters for a connection.
-    pub(super) fn opts(&self, timeout: Duration) -> Opts {
+    /// Returns the driver's parameters for a connection, and others for a server that has no TLS, if that may be.
+    pub(super) fn ways(&self, timeout: Duration) -> Vec<Opts> {
+        let without = self.may_lack_tls.then(|| self.opts(timeout, None));
+        [self.opts(timeout, self.tls.clone())].into_iter().chain(without).collect()
+    }
+
+    fn opts(&self, timeout: Duration, tls: Option<SslOpts>) -> Opts {
         let builder = OptsBuilder::new()
             .user(self.user.as_ref())
             .pass(self.password.as_deref())
@@ -72,16 +82,21 @@ impl Parameters {
             .write_timeout(Some(timeout));
         let builder = match &self.server {
             Server::Socket(path) => builder.socket(Some(path)),
-            Server::Tcp { host, port } => builder.ip_or_hostname(Some(host)).tcp_port(*port).ssl_opts(self.tls.clone()),
+            Server::Tcp { host, port } => builder.ip_or_hostname(Some(host)).tcp_port(*port).ssl_opts(tls),
         };
         builder.into()
     }
 }
 
 /// Sets up a session: without transactions that last, which would show accounts as they were and lose what is written
-/// after a success. MariaDB also ends a statement that nobody waits for any more, which MySQL takes for a comment.
+/// after a success, and with all warnings. Each database also ends a statement that nobody waits for any more, in what
+/// the other takes for a comment.
 fn session(timeout: Duration) -> String {
-    format!("SET SESSION autocommit=1 /*M!100101 , SESSION max_statement_time={:.3} */", timeout.as_secs_f64())
+    let (seconds, milliseconds) = (timeout.as_secs_f64(), timeout.as_millis());
+    format!(
+        "SET SESSION autocommit=1, SESSION max_error_count=65535 \
+         /*M!100101 , SESSION max_statement_time={seconds:.3} */ /*!50708 , SESSION max_execution_time={milliseconds} */"
+    )
 }
 
 fn read_options() -> Result<Options, SettingError> {
@@ -122,26 +137,27 @@ fn port(port: Option<String>) -> Result<u16, SettingError> {
     number.ok_or_else(|| SettingError::wrong("CVM_MYSQL_PORT", port.as_bytes(), "a port from 1 to 65535"))
 }
 
-fn tls(options: &Options) -> Result<Option<SslOpts>, SettingError> {
+fn tls(options: &Options) -> Result<(Mode, Option<SslOpts>), SettingError> {
     let ca = environment::value("CVM_MYSQL_SSL_CA").map(PathBuf::from).or_else(|| path(options, "ssl-ca"));
-    let expected = "disable, require or verify-full";
+    let expected = "disable, prefer, require or verify-full";
     let mode = environment::parsed("CVM_MYSQL_SSL_MODE", expected, Mode::from_setting)?;
     let mode = mode.unwrap_or_else(|| Mode::from_options(options, ca.is_some()));
     if mode == Mode::Disable {
-        return Ok(None);
+        return Ok((mode, None));
     }
     let identity = match (path(options, "ssl-cert"), path(options, "ssl-key")) {
         (Some(certificate), Some(key)) => Some(ClientIdentity::new(certificate, key)),
         _ => None,
     };
     let checks = SslOpts::default().with_client_identity(identity);
-    Ok(Some(match mode {
-        Mode::Disable | Mode::Require => {
+    let tls = match mode {
+        Mode::Disable | Mode::Prefer | Mode::Require => {
             checks.with_danger_accept_invalid_certs(true).with_danger_skip_domain_validation(true)
         }
         // The driver trusts the authorities that browsers trust as well, so that the name has to be checked too.
         Mode::VerifyFull => checks.with_root_cert_path(ca),
-    }))
+    };
+    Ok((mode, Some(tls)))
 }
 
 fn path(options: &Options, name: &str) -> Option<PathBuf> {
@@ -156,6 +172,7 @@ impl Mode {
     fn from_setting(value: &[u8]) -> Option<Self> {
         Some(match value {
             b"disable" => Self::Disable,
+            b"prefer" => Self::Prefer,
             b"require" => Self::Require,
             b"verify-full" => Self::VerifyFull,
             _ => return None,
@@ -169,7 +186,8 @@ impl Mode {
         };
         let mode = options.get("ssl-mode").map(|mode| mode.to_ascii_lowercase().replace('_', "-"));
         match mode.as_deref() {
-            Some("disabled" | "preferred") => Self::Disable,
+            Some("disabled") => Self::Disable,
+            Some("preferred") => Self::Prefer,
             Some("verify-ca" | "verify-identity") => Self::VerifyFull,
             Some(_) => Self::Require,
             None if has_ca || is_on("ssl-verify-server-cert") => Self::VerifyFull,

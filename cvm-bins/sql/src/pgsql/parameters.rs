@@ -83,7 +83,7 @@ impl Parameters {
             connect_timeout: environment::parsed("PGCONNECT_TIMEOUT", "seconds", environment::decimal::<u32>)?
                 .filter(|&seconds| seconds > 0)
                 .map(|seconds| Duration::from_secs(seconds.into())),
-            tls: tls::client(mode, &files).map_err(|mistake| SettingError::mistake("PGSSLROOTCERT", mistake))?,
+            tls: tls::client(mode, &files).map_err(|(name, mistake)| SettingError::mistake(name, mistake))?,
             mode,
             database: text("PGDATABASE")?.unwrap_or_else(|| user.clone()),
             user,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cvm_backends::sql::{Found, REQUIRED, Trouble};
 use futures_util::TryStreamExt;
+use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tokio_postgres::error::{DbError, SqlState};
@@ -30,16 +31,17 @@ pub(super) struct Session {
 const CANCEL: Duration = Duration::from_millis(250);
 
 impl Session {
-    /// Connects to the first server that will do, within this time.
+    /// Connects to the first server that will do. Each has its share of this time, or `$PGCONNECT_TIMEOUT`.
     pub(super) fn open(parameters: &Parameters, limit: Duration) -> Result<Self, Trouble> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| lost(&error))?;
         let count = parameters.servers.len();
-        let per_server = limit / u32::try_from(count).unwrap_or(u32::MAX);
+        let rounds = parameters.target.rounds();
+        let per_server = limit / u32::try_from(count * rounds.len()).unwrap_or(u32::MAX);
         let per_server = parameters.connect_timeout.unwrap_or(per_server).min(limit);
         let start = if parameters.is_random { RandomState::new().hash_one(count) } else { 0 };
         let start = usize::try_from(start % count.max(1) as u64).unwrap_or(0);
         let mut trouble = Trouble::Lost("no server".into());
-        for target in parameters.target.rounds() {
+        for target in rounds {
             for server in parameters.servers.iter().cycle().skip(start).take(count) {
                 let connected =
                     runtime.block_on(async { timeout(per_server, connect(parameters, server, *target)).await });
@@ -64,11 +66,40 @@ impl Session {
             let statement = statement(client, prepared, query, values, true).await?;
             match find(client, &statement, values).await {
                 Ok(found) => Ok(found),
-                Err(error) if is_of_value(&error) && !binds(client, &statement, values).await? => Ok(Found::None),
+                Err(error) if is_of_value(&error) && !binds(client, &statement, values).await? => Ok(Found::Unfit),
                 Err(error) => Err(of_statement(&error)),
             }
         };
         runtime.block_on(async { timeout(limit, select).await }).unwrap_or_else(|_| Err(self.late()))
+    }
+
+    /// Sends the query with each of the sets of values before it waits for what they find.
+    pub(super) fn select_all(
+        &mut self,
+        query: &str,
+        values: &[Vec<&[u8]>],
+        limit: Duration,
+    ) -> Vec<Result<Found, Trouble>> {
+        let Self { client, prepared, runtime, .. } = self;
+        let select = async {
+            let first = values.first().map(Vec::as_slice).unwrap_or_default();
+            let statement = statement(client, prepared, query, first, true).await?;
+            Ok(join_all(values.iter().map(|values| find(client, &statement, values))).await)
+        };
+        let found = runtime.block_on(async { timeout(limit, select).await }).unwrap_or_else(|_| Err(self.late()));
+        match found {
+            Ok(found) => values
+                .iter()
+                .zip(found)
+                .map(|(values, found)| match found {
+                    Ok(found) => Ok(found),
+                    // Whether it was the value takes a transaction to tell.
+                    Err(error) if is_of_value(&error) => self.select(query, values, limit),
+                    Err(error) => Err(of_statement(&error)),
+                })
+                .collect(),
+            Err(trouble) => values.iter().map(|_| Err(trouble.clone())).collect(),
+        }
     }
 
     pub(super) fn execute(&mut self, text: &str, values: &[&[u8]], limit: Duration) -> Result<(), Trouble> {

@@ -1,5 +1,7 @@
 //! TLS: whom a server must show itself to be.
 
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,32 +47,49 @@ pub(super) struct Files {
     pub(super) key: Option<PathBuf>,
 }
 
+/// What is wrong, and with which variable.
+pub(super) type Wrong = (&'static str, String);
+
 /// Prepares for connections of a mode, or says what is wrong with which file.
-pub(super) fn client(mode: Mode, files: &Files) -> Result<ClientConfig, String> {
+pub(super) fn client(mode: Mode, files: &Files) -> Result<ClientConfig, Wrong> {
+    let of_roots = |mistake| ("PGSSLROOTCERT", mistake);
     let provider = Arc::new(ring::default_provider());
     let checks = !matches!(mode, Mode::Disable | Mode::Prefer);
-    let roots = files.roots.as_deref().filter(|_| checks).map(roots).transpose()?;
+    let roots = files.roots.as_deref().filter(|_| checks).map(roots).transpose().map_err(of_roots)?;
     let demands = matches!(mode, Mode::VerifyCa | Mode::VerifyFull);
     if demands && roots.is_none() {
-        return Err("expected a file with the certificates to trust, or system".into());
+        return Err(of_roots("expected a file with the certificates to trust, or system".into()));
     }
     let trusted =
         roots.map(|roots| WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build());
-    let trusted = trusted.transpose().map_err(|error| error.to_string())?;
+    let trusted = trusted.transpose().map_err(|error| of_roots(error.to_string()))?;
     let verifier = Verifier { trusted, checks_name: mode == Mode::VerifyFull, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| of_roots(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
     match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => {
-            let read = |error| format!("{}: {error}", key.display());
-            let key = PrivateKeyDer::from_pem_file(key).map_err(read)?;
-            config.with_client_auth_cert(certificates(certificate)?, key).map_err(|error| error.to_string())
+            let certificates = certificates(certificate).map_err(|mistake| ("PGSSLCERT", mistake))?;
+            let key = read_key(key).map_err(|mistake| ("PGSSLKEY", mistake))?;
+            config.with_client_auth_cert(certificates, key).map_err(|error| ("PGSSLCERT", error.to_string()))
         }
         _ => Ok(config.with_no_client_auth()),
     }
+}
+
+/// Reads a key that nobody else may read: not even a group, unless it is root who lets it.
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let read = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let file = File::open(path).map_err(|error| read(&error))?;
+    let metadata = file.metadata().map_err(|error| read(&error))?;
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if !metadata.is_file() || metadata.mode() & forbidden != 0 {
+        return Err(read(&"expected a file that nobody else may read: mode 600, or 640 if it is root's"));
+    }
+    let key = PrivateKeyDer::pem_reader_iter(file).next();
+    key.ok_or_else(|| read(&"no key in it"))?.map_err(|error| read(&error))
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, String> {
