@@ -223,7 +223,9 @@ impl Module for Batcher {
     }
 
     fn results(&self, account: &Vec<u8>, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
-        FactType::REQUIRED.into_iter().for_each(|kind| facts.string(kind, account));
+        for kind in FactType::REQUIRED {
+            facts.string(kind, if kind == FactType::USERNAME { account } else { b"1" });
+        }
         Ok(())
     }
 }
