@@ -1,5 +1,7 @@
 //! Pools of threads for what must not run in a loop: bounded in threads and in what waits for them.
 
+#![expect(clippy::vec_box, reason = "a job goes from hand to hand, and its kilobyte stays where it is")]
+
 mod gain;
 mod pace;
 
