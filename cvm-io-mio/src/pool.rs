@@ -3,7 +3,6 @@
 #![expect(clippy::vec_box, reason = "a job goes from hand to hand, and its kilobyte stays where it is")]
 
 mod gain;
-mod pace;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +21,6 @@ use zeroize::Zeroize;
 use crate::batch::{DATAGRAM_MAX, WayBack};
 use crate::connection::ConnectionId;
 use gain::Gain;
-use pace::Pace;
 
 /// The stack of a thread: enough for a hash computed by a debug build and for the name service; small, because servers
 /// run under memory limits.
@@ -31,10 +29,6 @@ pub(crate) const STACK_SIZE: usize = 512 * 1024;
 /// The lowest priority, for those that hash: a loop beside busy workers on one core wakes up at once. Those that wait
 /// keep theirs, or whatever they wait for, on this machine, would have to end before they go on.
 const NICE: i32 = 19;
-
-/// How many workers do for what is quick, if there are no more cores: as many as keep a database busy while they are
-/// woken and wake others.
-const FEW: usize = 4;
 
 /// A request that a loop passes on, and its answer on the way back.
 pub(crate) struct Job {
@@ -146,8 +140,6 @@ pub(crate) struct Pool {
     answer: Arc<dyn Answer>,
     tally: Arc<Tally>,
     options: Work,
-    /// How many workers do for what is quick.
-    few: usize,
     queue: Mutex<Queue>,
     work: Condvar,
 }
@@ -155,7 +147,6 @@ pub(crate) struct Pool {
 struct Queue {
     jobs: VecDeque<Box<Job>>,
     gain: Gain,
-    pace: Pace,
     workers: usize,
     /// Workers that sleep.
     idle: usize,
@@ -167,18 +158,15 @@ struct Queue {
 impl Pool {
     pub(crate) fn new(answer: Arc<dyn Answer>, tally: Arc<Tally>, options: Work) -> Arc<Self> {
         let options = Work { workers: options.workers.max(1), ..options };
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let few = cores.max(FEW).min(options.workers);
         let queue = Queue {
             jobs: VecDeque::new(),
             gain: Gain::new(options.together),
-            pace: Pace::new(),
             workers: 0,
             idle: 0,
             called: 0,
             closed: false,
         };
-        Arc::new(Self { answer, tally, options, few, queue: Mutex::new(queue), work: Condvar::new() })
+        Arc::new(Self { answer, tally, options, queue: Mutex::new(queue), work: Condvar::new() })
     }
 
     /// Takes as many jobs as there is room for from the front of `jobs`.
@@ -192,9 +180,8 @@ impl Pool {
         let free = (self.options.room + at_hand).saturating_sub(queue.jobs.len());
         let taken = if queue.closed { 0 } else { free.min(jobs.len()) };
         queue.jobs.extend(jobs.drain(..taken));
-        let most = if queue.pace.is_quick(Instant::now()) { self.few } else { self.options.workers };
         let needed = queue.jobs.len().div_ceil(queue.share());
-        let more = needed.saturating_sub(queue.called).min(most.saturating_sub(queue.active()));
+        let more = needed.saturating_sub(queue.called).min(self.options.workers.saturating_sub(queue.active()));
         // Waking somebody is a system call.
         let woken = more.min(queue.idle);
         queue.idle -= woken;
@@ -267,15 +254,11 @@ impl Pool {
         if jobs.is_empty() {
             return;
         }
-        let was_alone = self.queue().active() == 1;
         let start = Instant::now();
         let mut asked: Vec<_> = jobs.iter_mut().map(|job| job.asked()).collect();
         answer_packets(&*self.answer, &mut asked);
-        let (count, now) = (asked.len(), Instant::now());
-        let mut queue = self.queue();
-        let was_alone = was_alone && count == 1 && queue.active() == 1;
-        queue.gain.learn(count, now - start);
-        queue.pace.learn(now - start, was_alone, now);
+        let count = asked.len();
+        self.queue().gain.learn(count, start.elapsed());
     }
 
     /// Waits for jobs; `false` if there will be none.
