@@ -26,8 +26,7 @@ use gain::Gain;
 /// run under memory limits.
 pub(crate) const STACK_SIZE: usize = 512 * 1024;
 
-/// The lowest priority, for those that hash: a loop beside busy workers on one core wakes up at once. Those that wait
-/// keep theirs, or whatever they wait for, on this machine, would have to end before they go on.
+/// The lowest priority: a loop beside busy workers on one core wakes up at once. Those that wait may hash as well.
 const NICE: i32 = 19;
 
 /// A request that a loop passes on, and its answer on the way back.
@@ -131,8 +130,6 @@ pub(crate) struct Work {
     pub(crate) room: usize,
     /// The most jobs that a worker takes at a time, if those gain from it.
     pub(crate) together: usize,
-    /// The workers compute.
-    pub(crate) is_heavy: bool,
 }
 
 /// A bounded queue and the threads that work on it, which start when there is work for them.
@@ -227,10 +224,8 @@ impl Pool {
     }
 
     fn work(&self) {
-        if self.options.is_heavy {
-            // At normal priority answers are as right, only others wait longer.
-            let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
-        }
+        // At normal priority answers are as right, only others wait longer.
+        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
         let mut jobs = Vec::new();
         while self.next(&mut jobs) {
             self.drop_expired(&mut jobs);

@@ -91,9 +91,8 @@ pub fn serve(
     let mut drops = Drops::of(&sockets)?;
     let tally = Arc::new(Tally::default());
     let pool = |work| Pool::new(Arc::clone(answer), Arc::clone(&tally), work);
-    let hashing = Work { workers: options.cpu_workers, room: options.queue, together: 1, is_heavy: true };
-    let waiting =
-        Work { workers: options.wait_workers, room: options.queue, together: answer.at_once(), is_heavy: false };
+    let hashing = Work { workers: options.cpu_workers, room: options.queue, together: 1 };
+    let waiting = Work { workers: options.wait_workers, room: options.queue, together: answer.at_once() };
     let pools = Pools { cpu: pool(hashing), wait: pool(waiting) };
     let shares = share_out(sockets, options.threads.max(1));
     let with_listeners = shares.iter().filter(|share| !share.locals.is_empty()).count().max(1);
