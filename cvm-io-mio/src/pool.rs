@@ -253,7 +253,9 @@ impl Pool {
         let mut asked: Vec<_> = jobs.iter_mut().map(|job| job.asked()).collect();
         answer_packets(&*self.answer, &mut asked);
         let count = asked.len();
-        self.queue().gain.learn(count, start.elapsed());
+        if self.options.together > 1 {
+            self.queue().gain.learn(count, start.elapsed());
+        }
     }
 
     /// Waits for jobs; `false` if there will be none.

@@ -28,9 +28,6 @@ impl Gain {
 
     /// Learns from a turn of so many jobs.
     pub(super) fn learn(&mut self, jobs: usize, time: Duration) {
-        if self.most < 2 {
-            return;
-        }
         self.turns = (self.turns + 1) % PROBE;
         match u32::try_from(jobs) {
             Ok(0) | Err(_) => {}
