@@ -278,6 +278,29 @@ impl Server {
         elapsed
     }
 
+    /// Demands that a datagram that is sent again while it is in hand is worked on once, and counted.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    pub fn works_once_on_what_is_sent_again(mut self) {
+        let (socket, other) = (self.udp(), self.udp());
+        let request = login(b"T", b"hash");
+        (0..3).for_each(|_| send(&socket, &request));
+        // The same bytes from somebody else are another request.
+        send(&other, &request);
+        assert!(self.seen.has_begun(1));
+        assert!(is_quiet(&socket), "all have been received");
+        self.seen.open_gate();
+        assert_eq!((receive(&socket), receive(&other)), (success(b"T"), success(b"T")));
+        assert!(is_quiet(&socket));
+        // Once it is answered, it is a new one.
+        send(&socket, &request);
+        assert_eq!(receive(&socket), success(b"T"));
+        assert_eq!(self.seen.begun(), self.seen.logged().len());
+        assert_eq!(self.stop().resent, 2);
+    }
+
     /// Stops it, and returns the last report.
     pub fn stop(&mut self) -> Counts {
         self.tell_to_stop();

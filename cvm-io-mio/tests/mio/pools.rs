@@ -48,22 +48,7 @@ fn those_that_wait_take_nothing_from_those_that_hash() {
 
 #[test]
 fn a_datagram_that_is_sent_again_is_worked_on_once() {
-    let mut server = start(options());
-    let (socket, other) = (server.udp(), server.udp());
-    let request = login(b"T", b"hash");
-    (0..3).for_each(|_| send(&socket, &request));
-    // The same bytes from somebody else are another request.
-    other.send(&request).unwrap();
-    assert!(server.seen.has_begun(1));
-    assert!(is_quiet(&socket), "all have been received");
-    server.seen.open_gate();
-    assert_eq!((receive(&socket), receive(&other)), (success(b"T"), success(b"T")));
-    assert!(is_quiet(&socket));
-    // Once it is answered, it is a new one.
-    socket.send(&request).unwrap();
-    assert_eq!(receive(&socket), success(b"T"));
-    assert_eq!(server.seen.begun() - server.seen.logged().len(), 0);
-    assert_eq!(server.stop().resent, 2);
+    start(options()).works_once_on_what_is_sent_again();
 }
 
 #[test]

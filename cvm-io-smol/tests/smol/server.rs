@@ -12,7 +12,7 @@ use cvm_core::Code;
 use cvm_io_smol::{Options, Signals, Sockets, serve};
 
 use crate::support::{
-    HANGING, bound_to, eventually, failure, is_quiet, login, options, read_all, receive, send, start, success, v2,
+    HANGING, bound_to, eventually, failure, login, options, read_all, receive, send, start, success, v2,
 };
 
 #[test]
@@ -152,22 +152,7 @@ fn each_of_a_flood_is_refused_at_once_or_answered() {
 
 #[test]
 fn a_datagram_that_is_sent_again_is_worked_on_once() {
-    let mut server = start(options());
-    let (socket, other) = (server.udp(), server.udp());
-    let request = login(b"T", b"hash");
-    (0..3).for_each(|_| send(&socket, &request));
-    // The same bytes from somebody else are another request.
-    send(&other, &request);
-    assert!(server.seen.has_begun(1));
-    assert!(is_quiet(&socket), "all have been received");
-    server.seen.open_gate();
-    assert_eq!((receive(&socket), receive(&other)), (success(b"T"), success(b"T")));
-    assert!(is_quiet(&socket));
-    // Once it is answered, it is a new one.
-    send(&socket, &request);
-    assert_eq!(receive(&socket), success(b"T"));
-    assert_eq!(server.seen.begun(), server.seen.logged().len());
-    assert_eq!(server.stop().resent, 2);
+    start(options()).works_once_on_what_is_sent_again();
 }
 
 /// Whoever has an executor of his own spawns it there.

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
 use cvm_io_smol::{Options, Signals, Sockets, block_on, serve};
-pub(crate) use cvm_tests::driven::{HANGING, Server, failure, is_quiet, login, read_all, receive, send, success, v2};
+pub(crate) use cvm_tests::driven::{HANGING, Server, failure, login, read_all, receive, send, success, v2};
 pub(crate) use cvm_tests::process::eventually;
 
 /// One thread of each kind, and time-outs that no test reaches.
