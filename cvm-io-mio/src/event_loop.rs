@@ -18,7 +18,8 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use crate::connection::ConnectionId;
 use crate::connections::{self, Connections};
 use crate::datagrams::Datagrams;
-use crate::pool::{Job, Mailbox, Origin, Pools};
+use crate::pool::{Job, Jobs, Mailbox, Origin, Pools};
+use crate::quick::Quick;
 
 /// The events that one turn takes; others come with the next.
 const EVENTS: usize = 256;
@@ -65,6 +66,12 @@ pub(crate) struct EventLoop {
     /// What they have not got yet.
     for_cpu: VecDeque<Box<Job>>,
     for_wait: VecDeque<Box<Job>>,
+    quick: Quick,
+    /// What this thread is to do after this turn, if it may.
+    own: Jobs,
+    may_work: bool,
+    /// It would, if it might.
+    wants_to_work: bool,
     /// When to try sockets again that failed.
     retry_at: Option<Instant>,
     ending: Option<Ending>,
@@ -88,6 +95,7 @@ impl EventLoop {
         let mailbox = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
         let datagrams: Vec<_> = share.udps.into_iter().map(Datagrams::new).collect::<io::Result<_>>()?;
         let connections = Connections::new(share.locals, common.connection_options);
+        let quick = Quick::new(common.answer.at_once().max(1));
         let event_loop = Self {
             common,
             poll,
@@ -98,6 +106,10 @@ impl EventLoop {
             done: VecDeque::new(),
             for_cpu: VecDeque::new(),
             for_wait: VecDeque::new(),
+            quick,
+            own: Jobs::new(),
+            may_work: false,
+            wants_to_work: false,
             retry_at: None,
             ending: None,
             stop,
@@ -120,16 +132,32 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Serves until it is time to stop and what is in hand is finished, or takes too long.
-    pub(crate) fn run(mut self) -> io::Result<()> {
-        while !self.is_over() {
-            self.wait()?;
-            self.turn();
-        }
-        Ok(())
+    /// Waits for something to do and does it. Then there may be jobs that this thread should do itself, if it may.
+    pub(crate) fn go_on(&mut self, may_work: bool) -> io::Result<Jobs> {
+        self.may_work = may_work;
+        self.wait()?;
+        self.turn();
+        Ok(std::mem::take(&mut self.own))
     }
 
-    fn is_over(&self) -> bool {
+    /// Tells whether there were such jobs, and it might not.
+    pub(crate) const fn wants_to_work(&self) -> bool {
+        self.wants_to_work
+    }
+
+    /// Takes jobs that this thread has done in this time.
+    pub(crate) fn take_back(&mut self, jobs: Jobs, time: Duration) {
+        self.quick.learn(jobs.len(), time, Instant::now());
+        self.done.extend(jobs);
+    }
+
+    /// Learns that another thread is still at such a job after this time.
+    pub(crate) fn go_without(&mut self, time: Duration) {
+        self.quick.learn(1, time, Instant::now());
+    }
+
+    /// Tells whether it was time to stop, and what was in hand is finished or takes too long.
+    pub(crate) fn is_over(&self) -> bool {
         let is_idle = |ending: &Ending| ending.receive_until.is_none() && self.is_idle();
         self.ending.is_some_and(|ending| Instant::now() >= ending.end_at || is_idle(&ending))
     }
@@ -289,8 +317,12 @@ impl EventLoop {
 
     /// Gives the pools what they have room for, and refuses the rest at once.
     fn hand_over(&mut self, now: Instant) {
-        let Self { common, for_cpu, for_wait, done, .. } = self;
+        let Self { common, for_cpu, for_wait, done, own, quick, .. } = self;
         common.pools.cpu.take(for_cpu);
+        self.wants_to_work = !for_wait.is_empty() && quick.suits(for_wait.len(), common.pools.wait.is_idle(), now);
+        if self.wants_to_work && self.may_work {
+            own.extend(for_wait.drain(..));
+        }
         common.pools.wait.take(for_wait);
         common.tally.refused.add(for_cpu.len() + for_wait.len());
         for mut job in for_cpu.drain(..).chain(for_wait.drain(..)) {

@@ -1,7 +1,5 @@
 //! Pools of threads for what must not run in a loop: bounded in threads and in what waits for them.
 
-#![expect(clippy::vec_box, reason = "a job goes from hand to hand, and its kilobyte stays where it is")]
-
 mod gain;
 
 use std::collections::VecDeque;
@@ -16,6 +14,7 @@ use cvm_core::driver::{Held, Tally};
 use cvm_core::module::Temporary;
 use cvm_core::wire::Packet;
 use mio::Waker;
+use rustix::process::Pid;
 use zeroize::Zeroize;
 
 use crate::batch::{DATAGRAM_MAX, WayBack};
@@ -38,6 +37,9 @@ pub(crate) struct Job {
     home: Arc<Mailbox>,
     pub(crate) answer: Packet,
 }
+
+/// Requests of one turn.
+pub(crate) type Jobs = Vec<Box<Job>>;
 
 /// Whom an answer is for.
 pub(crate) enum Origin {
@@ -190,6 +192,12 @@ impl Pool {
         (0..hired).for_each(|_| self.hire());
     }
 
+    /// Tells whether nobody is at work.
+    pub(crate) fn is_idle(&self) -> bool {
+        let queue = self.queue();
+        queue.active() == 0 && queue.jobs.is_empty()
+    }
+
     /// Takes no more jobs, and refuses those that nobody works on.
     fn close(&self) {
         let mut queue = self.queue();
@@ -224,8 +232,7 @@ impl Pool {
     }
 
     fn work(&self) {
-        // At normal priority answers are as right, only others wait longer.
-        let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+        give_way(rustix::thread::gettid());
         let mut jobs = Vec::new();
         while self.next(&mut jobs) {
             self.drop_expired(&mut jobs);
@@ -236,7 +243,7 @@ impl Pool {
     }
 
     /// Sends those home that nobody waits for any more, without an answer.
-    fn drop_expired(&self, jobs: &mut Vec<Box<Job>>) {
+    fn drop_expired(&self, jobs: &mut Jobs) {
         for job in jobs.extract_if(.., |job| job.has_expired() || job.is_unwanted()) {
             if job.has_expired() {
                 self.tally.expired.add(1);
@@ -245,7 +252,8 @@ impl Pool {
         }
     }
 
-    fn run(&self, jobs: &mut [Box<Job>]) {
+    /// Answers jobs.
+    pub(crate) fn run(&self, jobs: &mut [Box<Job>]) {
         if jobs.is_empty() {
             return;
         }
@@ -259,7 +267,7 @@ impl Pool {
     }
 
     /// Waits for jobs; `false` if there will be none.
-    fn next(&self, jobs: &mut Vec<Box<Job>>) -> bool {
+    fn next(&self, jobs: &mut Jobs) -> bool {
         let mut queue = self.queue();
         loop {
             let share = queue.share();
@@ -298,8 +306,14 @@ impl Queue {
     }
 }
 
+/// Gives a thread the lowest priority.
+pub(crate) fn give_way(thread: Pid) {
+    // At normal priority answers are as right, only others wait longer.
+    let _ = rustix::process::setpriority_process(Some(thread), NICE);
+}
+
 /// Returns jobs to their loops, each of which is woken once.
-fn go_home(jobs: &mut Vec<Box<Job>>) {
+pub(crate) fn go_home(jobs: &mut Jobs) {
     while let Some(job) = jobs.last() {
         let home = Arc::clone(&job.home);
         home.post(jobs.extract_if(.., |job| Arc::ptr_eq(&job.home, &home)));

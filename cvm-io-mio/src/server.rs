@@ -2,10 +2,10 @@
 
 use std::io;
 use std::net::UdpSocket;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use cvm_core::answer::Answer;
@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::connections;
-use crate::event_loop::{Common, EventLoop, Share};
-use crate::pool::{Pool, Pools, STACK_SIZE, Work};
+use crate::event_loop::{Common, Share};
+use crate::loops::Loops;
+use crate::pool::{Pool, Pools, Work};
 use crate::sys;
 
 /// How often counts are told, if they have changed.
@@ -110,7 +111,7 @@ pub fn serve(
         }
     };
     loop {
-        match wait(&signals, loops.ended.as_fd())? {
+        match wait(&signals, loops.ended())? {
             Woken::End => break,
             Woken::Reload => answer.reload(),
             Woken::Report => {}
@@ -171,64 +172,6 @@ fn share_out(sockets: Sockets, threads: usize) -> Vec<Share> {
     }
     shares.retain(|share| !share.locals.is_empty() || !share.udps.is_empty());
     shares
-}
-
-/// The running loops.
-struct Loops {
-    threads: Vec<JoinHandle<io::Result<()>>>,
-    /// Dropped to tell the loops to end.
-    stop: OwnedFd,
-    /// Readable when a loop has ended.
-    ended: OwnedFd,
-}
-
-impl Loops {
-    /// Starts all loops or none.
-    fn start(shares: Vec<Share>, common: &Common) -> io::Result<Self> {
-        let (stopped, stop) = io::pipe()?;
-        let (ended, end) = io::pipe()?;
-        let loops: Vec<_> = shares
-            .into_iter()
-            .map(|share| EventLoop::new(share, common.clone(), stopped.try_clone()?.into()))
-            .collect::<io::Result<_>>()?;
-        let mut running = Self { threads: Vec::new(), stop: stop.into(), ended: ended.into() };
-        for event_loop in loops {
-            let told = Ended(end.try_clone()?);
-            let run = move || {
-                // Told however the loop ends, so that nobody waits for a loop that is not there.
-                let _told = told;
-                event_loop.run()
-            };
-            match thread::Builder::new().stack_size(STACK_SIZE).spawn(run) {
-                Ok(thread) => running.threads.push(thread),
-                Err(error) => {
-                    let _ = running.end();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(running)
-    }
-
-    /// Tells the loops to end and waits until they have.
-    fn end(self) -> io::Result<()> {
-        drop(self.stop);
-        let ends = self
-            .threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err(io::Error::other("a loop ended with a panic"))));
-        ends.fold(Ok(()), Result::and)
-    }
-}
-
-/// Tells that a loop has ended.
-struct Ended(io::PipeWriter);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It fails only if nobody listens.
-        let _ = rustix::io::write(&self.0, &[0]);
-    }
 }
 
 /// How many datagrams the kernel has dropped at all sockets.

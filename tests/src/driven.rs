@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use cvm_core::answer::{Answer, Answerer};
@@ -36,6 +36,7 @@ pub const FACTS: &[u8] = b"\x01\x05alice\x02\x041000\x03\x03100\x05\x01/\0";
 pub struct Seen {
     gate: AtomicBool,
     begun: AtomicUsize,
+    thread: Mutex<Option<ThreadId>>,
     reloads: AtomicUsize,
     counts: Mutex<Counts>,
     round: Mutex<Vec<Code>>,
@@ -46,6 +47,11 @@ impl Seen {
     /// Lets those pass that wait.
     pub fn open_gate(&self) {
         self.gate.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets nobody pass any more.
+    pub fn close_gate(&self) {
+        self.gate.store(false, Ordering::SeqCst);
     }
 
     fn pass_gate(&self) {
@@ -62,6 +68,12 @@ impl Seen {
     #[must_use]
     pub fn begun(&self) -> usize {
         self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Returns the thread of the authentication that began last.
+    #[must_use]
+    pub fn thread(&self) -> Option<ThreadId> {
+        *self.thread.lock().unwrap()
     }
 
     /// Tells how often files were to be read again.
@@ -102,13 +114,14 @@ impl Module for Accounts {
     }
 
     fn authenticate(&self, name: &Vec<u8>, request: &Request<'_>) -> Result<Verdict, Temporary> {
+        *self.0.thread.lock().unwrap() = Some(thread::current().id());
         self.0.begun.fetch_add(1, Ordering::SeqCst);
         match name.as_slice() {
             b"alice" => {}
-            b"slow" => thread::sleep(SLOW),
+            b"slow" | b"waitslow" => thread::sleep(SLOW),
             _ => self.0.pass_gate(),
         }
-        assert_ne!(name, b"hashpanic", "as asked");
+        assert!(name != b"hashpanic" && name != b"waitpanic", "as asked");
         Ok(Verdict::from_match(request.password().is_some_and(|password| password.equals(b"secret"))))
     }
 

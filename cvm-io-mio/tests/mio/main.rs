@@ -4,6 +4,7 @@
 
 mod datagrams;
 mod local;
+mod own_work;
 mod pools;
 mod stop;
 mod support;
