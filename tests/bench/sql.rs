@@ -31,6 +31,15 @@ const COLUMNS: &str = "username varchar(100), domain varchar(100), password varc
 const QUERY: &str = "SELECT password, username, userid, groupid, directory, realname, shell, groupname, domain, sys_username, \
                      sys_directory, mailbox FROM accounts WHERE username=$account AND domain=$domain";
 
+/// What the load does while nobody answers.
+#[derive(Clone, Copy)]
+enum Idle {
+    /// It sleeps, and its core is the database's.
+    Sleeps,
+    /// It looks for answers all the time, so that no server pays for waking it.
+    Spins,
+}
+
 /// Prints the tables.
 pub(crate) fn run(_: Options) {
     for kind in Kind::SERVERS {
@@ -49,7 +58,7 @@ fn servers(kind: Kind, title: &str, wait: &str) {
     let original = original.is_file().then(|| original.to_str().expect("UTF-8").to_owned());
     let programs = [Some(("ours", ours(kind.module()))), original.map(|program| ("the original", program))];
     let served = programs.into_iter().flatten().map(|(whose, program)| (whose, served(&program, &database, wait)));
-    compare(&format!("{}, {ACCOUNTS} accounts{title}", kind.module()), served.collect(), ACCOUNTS);
+    compare(&format!("{}, {ACCOUNTS} accounts{title}", kind.module()), served.collect(), ACCOUNTS, Idle::Sleeps);
 }
 
 fn files() {
@@ -60,7 +69,7 @@ fn files() {
         ("cvm-pwfile", Served::start(&[("CVM_PWFILE_PATH", &table)])),
         ("cvm-sqlite", served(&ours("cvm-sqlite"), &database, "")),
     ];
-    compare(&format!("{MANY} accounts in a file"), servers, MANY);
+    compare(&format!("{MANY} accounts in a file"), servers, MANY, Idle::Spins);
     print("To reach: cvm-sqlite takes at most 3 times as long as cvm-pwfile.\n");
 }
 
@@ -101,7 +110,7 @@ fn filled(kind: Kind, count: usize) -> Database {
 }
 
 /// Measures the seconds that a request takes, and prints how many times the first server's the others take.
-fn compare(title: &str, servers: Vec<(&str, Served)>, count: usize) {
+fn compare(title: &str, servers: Vec<(&str, Served)>, count: usize, idle: Idle) {
     let requests = accounts::hits(&mut Random::seeded(11), 20_000, count);
     let _pinned = Pinned::to(Core::Last);
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
@@ -114,7 +123,11 @@ fn compare(title: &str, servers: Vec<(&str, Served)>, count: usize) {
         }));
         let questions =
             Questions { server: server.address(), requests: &requests, code: Some(VALID), may_refuse: false };
-        candidates.push(Box::new(move || 1.0 / questions.with_window(WINDOW, Duration::from_millis(700)).rate));
+        let outcome = move |time| match idle {
+            Idle::Sleeps => questions.with_window_asleep(WINDOW, time),
+            Idle::Spins => questions.with_window(WINDOW, time),
+        };
+        candidates.push(Box::new(move || 1.0 / outcome(Duration::from_millis(700)).rate));
     }
     let samples = Samples::in_turn(ROUNDS, &mut candidates);
     drop(candidates);
