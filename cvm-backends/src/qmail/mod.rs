@@ -23,6 +23,7 @@
 mod address;
 mod control;
 mod dotfile;
+mod homes;
 mod host;
 mod ids;
 mod places;
@@ -40,6 +41,7 @@ use crate::Notices;
 use crate::halt::{Halt, cost_of_lookup};
 use crate::notices::Once;
 use dotfile::{Access, Instructions};
+use homes::Homes;
 
 pub(crate) use control::Control;
 pub use host::HostOptions;
@@ -81,6 +83,7 @@ pub enum Permissions {
 /// The module.
 pub struct Qmail {
     host: Host,
+    homes: Homes,
     permissions: Permissions,
     lookaside: Vec<Vec<u8>>,
     notices: Notices,
@@ -111,7 +114,7 @@ impl Qmail {
     pub fn open(options: Options, notices: Notices) -> Self {
         let Options { host, permissions, lookaside } = options;
         let host = Host::open(host, &notices);
-        Self { host, permissions, lookaside, notices, no_rights: Once::default() }
+        Self { host, homes: Homes::default(), permissions, lookaside, notices, no_rights: Once::default() }
     }
 
     fn find(&self, request: &Request<'_>, patience: Patience) -> Result<Lookup<Account>, Halt> {
@@ -139,13 +142,15 @@ impl Qmail {
 
     /// Looks into the home of a user, if need be with his rights.
     fn delivery(&self, user: &Assigned, patience: Patience) -> Result<Delivery, Halt> {
-        if self.permissions == Permissions::Unchecked {
-            return Ok(self.look(user, Access::Exists(patience), patience)?);
+        match (self.permissions, patience) {
+            (Permissions::Unchecked, Patience::Immediate) => {
+                return Ok(self.look(user, Access::AtOnce(&self.homes), patience)?);
+            }
+            (Permissions::Unchecked, Patience::Blocking) => return Ok(self.look(user, Access::Exists, patience)?),
+            (_, Patience::Immediate) => return Err(Halt::Waits),
+            (_, Patience::Blocking) => {}
         }
-        if patience == Patience::Immediate {
-            return Err(Halt::Waits);
-        }
-        let access = if self.host.rules() == Rules::Qmail { Access::Opens } else { Access::Exists(patience) };
+        let access = if self.host.rules() == Rules::Qmail { Access::Opens } else { Access::Exists };
         let found = ids::with_rights_of(user.uid, user.gid, || self.look(user, access, patience));
         let found = found.inspect_err(|error| {
             self.no_rights
@@ -159,7 +164,7 @@ impl Qmail {
         }
     }
 
-    fn look(&self, user: &Assigned, access: Access, patience: Patience) -> io::Result<Delivery> {
+    fn look(&self, user: &Assigned, access: Access<'_>, patience: Patience) -> io::Result<Delivery> {
         let (programs, rules) = (&self.lookaside, self.host.rules());
         let is_left_to_others = match dotfile::find(user, rules, access)? {
             Instructions::Missing => return Ok(Delivery::Nobodys),
@@ -221,6 +226,7 @@ impl Module for Qmail {
     }
 
     fn refresh(&self) {
+        self.homes.begin_round();
         self.host.refresh();
     }
 
