@@ -208,6 +208,14 @@ garbage
     }
 
     #[test]
+    fn only_disks_of_our_own_keep_our_time() {
+        for (folder, expected) in [("/dev/shm", true), ("/proc", false), ("/sys", false)] {
+            let folder = File::open(folder).expect("a folder");
+            assert_eq!(keeps_our_time(&folder).expect("a file system"), expected, "{folder:?}");
+        }
+    }
+
+    #[test]
     fn who_cannot_wait_passes_where_somebody_has_looked() {
         let places = Places::new();
         let memory = Path::new("/dev/shm");

@@ -58,6 +58,11 @@ impl Listing {
 }
 
 impl Names {
+    #[cfg(test)]
+    pub(super) const fn of_bytes(bytes: Arc<[u8]>) -> Self {
+        Self(bytes)
+    }
+
     /// Tells whether there may be a dot-qmail file with this ending. A file of another folder, and a name that some
     /// file systems take for another, may always be there.
     pub(in crate::qmail) fn may_have(&self, ending: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::Metadata;
+use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,8 @@ const BYTES_MAX: usize = 32 * 1024;
 /// What is remembered, under the folder and not its path: where the path leads is looked up each time.
 pub(super) struct Memory {
     shards: Box<[Mutex<Shard>]>,
+    /// File systems number their folders in many ways, most of them regular.
+    hasher: RandomState,
 }
 
 #[derive(Default)]
@@ -68,7 +71,7 @@ impl Version {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 }
 
@@ -99,10 +102,8 @@ impl Memory {
         self.shard(version.folder).keep(version, what);
     }
 
-    /// Numbers of folders often differ by multiples of large powers of two.
     fn shard(&self, folder: Folder) -> MutexGuard<'_, Shard> {
-        let mixed = (folder.inode ^ folder.device).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let number = usize::try_from(mixed >> 32).unwrap_or(0) % self.shards.len();
+        let number = usize::try_from(self.hasher.hash_one(folder) % SHARDS as u64).unwrap_or(0);
         self.shards[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,5 +130,68 @@ impl What {
             Self::Seen => 0,
             Self::Read(listing) => listing.bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn version(inode: u64, changed: i64) -> Version {
+        Version { folder: Folder { device: 1, inode }, changed }
+    }
+
+    #[test]
+    fn a_hundred_thousand_folders_are_remembered_at_once() {
+        // The numbers that file systems give: in a row, or the first ones of groups.
+        for numbers in [1, 8192] {
+            let memory = Memory::default();
+            for number in 0..100_000 {
+                memory.keep(version(number * numbers, 1), What::Read(Listing::Nothing));
+            }
+            let known = (0..100_000).filter(|number| memory.recall(version(number * numbers, 1)).is_some()).count();
+            assert_eq!(known, 100_000);
+        }
+        assert!(size_of::<(Folder, Known)>() <= 48);
+        let mut full = HashMap::<Folder, Known>::with_capacity(FOLDERS_MAX);
+        assert_eq!(full.capacity(), FOLDERS_MAX);
+        full.reserve(FOLDERS_MAX + 1);
+        assert!(full.capacity() > FOLDERS_MAX);
+    }
+
+    #[test]
+    fn another_version_is_another_folder_for_us() {
+        let memory = Memory::default();
+        memory.keep(version(1, 1), What::Seen);
+        assert!(memory.recall(version(1, 1)).is_some());
+        for other in [version(1, 2), version(2, 1), Version { folder: Folder { device: 2, inode: 1 }, changed: 1 }] {
+            assert!(memory.recall(other).is_none());
+        }
+        memory.keep(version(1, 2), What::Seen);
+        assert!(memory.recall(version(1, 1)).is_none());
+    }
+
+    #[test]
+    fn what_is_full_begins_anew() {
+        let names = || What::Read(Listing::Names(Names::of_bytes(Arc::from([0; 1000]))));
+        let mut shard = Shard::default();
+        let each = names().bytes();
+        assert!(each >= 1000);
+        for round in 0..3 {
+            for inode in 0..100 {
+                shard.keep(version(inode, round), names());
+                assert_eq!(shard.bytes, shard.known.len() * each);
+                assert!(shard.bytes <= BYTES_MAX);
+            }
+        }
+        shard.keep(version(99, 3), What::Seen);
+        assert_eq!(shard.bytes, (shard.known.len() - 1) * each);
+        for inode in 0..10_000 {
+            shard.keep(version(inode, 4), What::Seen);
+            assert!(shard.known.len() <= FOLDERS_MAX);
+        }
+        assert!(shard.known.contains_key(&version(9999, 4).folder));
     }
 }
