@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxAttributes, StatxFlags};
 
 use super::memory::Version;
 use crate::qmail::places;
-use crate::stamp::{Stamp, TICK};
+use crate::stamp::Stamp;
 
 /// How many entries of a folder are read: in an event loop, which has others to answer.
 const ENTRIES_MAX: usize = 256;
@@ -88,7 +88,7 @@ impl Names {
 /// Whatever changes the folder from now on gives it another time than one that lies back for so long. That the folder
 /// has still the one that was seen when all is read means that nothing has changed meanwhile, and that it is the same.
 pub(super) fn read(home: &Path, seen: &Metadata) -> Option<Listing> {
-    if !Stamp::of(seen).is_older_than(TICK) {
+    if !Stamp::of(seen).is_past() {
         return None;
     }
     match read_old(home, seen) {

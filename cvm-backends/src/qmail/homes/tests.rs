@@ -15,6 +15,9 @@ use crate::qmail::dotfile::{self, Access, Instructions};
 use crate::qmail::users::Assigned;
 use crate::stamp::TICK;
 
+/// For as long a home has to be as it is before its names are remembered, and a few ticks of the kernel's clock.
+const A_WHILE: Duration = TICK.saturating_add(Duration::from_millis(25));
+
 /// A folder for homes, on a local file system, whatever the folder for temporary files is on.
 struct Place(tempfile::TempDir);
 
@@ -74,10 +77,10 @@ impl Rig {
         self.0.names(home, &self.0.look(home).expect("a home"))
     }
 
-    /// Asks until the names are remembered.
+    /// Waits until the names are remembered.
     fn learn(&self, home: &Path) -> Names {
         assert_eq!(self.names(home), None, "they are known before they can be");
-        thread::sleep(TICK);
+        thread::sleep(A_WHILE);
         self.names(home).expect("names that have stood for a while")
     }
 
@@ -190,7 +193,7 @@ fn modes_are_seen_by_the_next_look() {
             place.set_mode(name, mode);
             assert_eq!(rig.ask(&place, "-", "a").is_ok(), is_safe, "{name} {mode:o}");
         }
-        thread::sleep(TICK);
+        thread::sleep(A_WHILE);
     }
 }
 
@@ -226,7 +229,7 @@ fn folders_with_many_entries_or_long_names_are_not_remembered() {
     rig.learn(&home);
     fill(1, 5, ".qmail-");
     assert_eq!(rig.names(&home), None);
-    thread::sleep(TICK);
+    thread::sleep(A_WHILE);
     for _ in 0..3 {
         assert_eq!(rig.names(&home), None);
         assert!(rig.is_there(&place, "00000") && !rig.is_there(&place, "x"));
@@ -239,7 +242,7 @@ fn folders_with_many_entries_or_long_names_are_not_remembered() {
     rig.learn(&home);
     fill(1, 201, ".qmail-");
     assert_eq!(rig.names(&home), None);
-    thread::sleep(TICK);
+    thread::sleep(A_WHILE);
     assert_eq!(rig.names(&home), None);
 }
 
@@ -256,7 +259,7 @@ fn a_home_that_may_not_be_entered_is_not_remembered() {
     for (mode, is_known) in [(0o744, false), (0o711, false), (0o755, true)] {
         place.set_mode("home", mode);
         assert_eq!(names(), None);
-        thread::sleep(TICK);
+        thread::sleep(A_WHILE);
         for _ in 0..2 {
             assert_eq!(names().is_some(), is_known, "{mode:o}");
         }
@@ -270,7 +273,7 @@ fn folders_whose_names_may_lead_to_others_are_not_remembered() {
     for (name, is_known) in [(".QMAIL-a", false), (".qmail-A", false), ("\u{ad}.qmail", false), ("A\u{e4}", true)] {
         place.write(&format!("home/{name}"));
         assert_eq!(rig.names(&home), None);
-        thread::sleep(TICK);
+        thread::sleep(A_WHILE);
         assert_eq!(rig.names(&home).is_some(), is_known, "{name}");
         fs::remove_file(home.join(name)).expect("removed");
     }
@@ -304,7 +307,7 @@ fn what_has_changed_since_it_was_seen_is_not_read() {
     let place = Place::new();
     let home = place.path("home");
     let seen = metadata(&home).expect("a home");
-    thread::sleep(TICK);
+    thread::sleep(A_WHILE);
     assert!(listing::read(&home, &seen).is_some());
     // Another folder that has stood as long, and the same one after a change.
     assert!(listing::read(&place.path("other"), &seen).is_none());
@@ -360,14 +363,14 @@ fn make(place: &Place, change: Change) {
             Ok(())
         }
         Change::Wait => {
-            thread::sleep(TICK + Duration::from_millis(1));
+            thread::sleep(A_WHILE);
             Ok(())
         }
     };
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(16) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(12) })]
 
     #[test]
     fn who_remembers_is_told_what_who_looks_is(changes in proptest::collection::vec(changes(), 1..60)) {
