@@ -94,13 +94,12 @@ fn files_that_come_and_go_are_seen_by_the_next_request() {
     let station = started(&folder);
     let modes = [Mode::Udp, Mode::Local].map(|mode| station.contact(mode));
     for contact in modes.iter().cycle().take(6) {
-        let is_there = |user: &str| {
-            match told(&contact.ask(&question(user, "local.example")).expect("an answer")).as_str() {
+        let is_there =
+            |user: &str| match told(&contact.ask(&question(user, "local.example")).expect("an answer")).as_str() {
                 "local.example" => true,
                 "no" => false,
                 other => panic!("{user}: {other}"),
-            }
-        };
+            };
         // The server is given the time to remember what is there.
         for _ in 0..3 {
             assert!(is_there("bob-x.y") && !is_there("bob-new"));

@@ -271,9 +271,7 @@ mod tests {
     #[test]
     fn qmail_takes_regular_files_that_others_cannot_write_to() {
         let home = home(0o755);
-        let look = |rules, dash, extension| {
-            find(&user(home.path(), dash, extension), rules, Access::Exists)
-        };
+        let look = |rules, dash, extension| find(&user(home.path(), dash, extension), rules, Access::Exists);
         let file = |name| Instructions::File(home.path().join(name));
         for rules in [Rules::Original, Rules::Qmail] {
             assert_eq!(look(rules, "-", "A").expect("readable"), file(".qmail-a"));

@@ -12,8 +12,9 @@ use super::memory::Version;
 use crate::qmail::places;
 use crate::stamp::Stamp;
 
-/// How many entries of a folder are read: in an event loop, which has others to answer.
-const ENTRIES_MAX: usize = 256;
+/// How many entries of a folder are read, in an event loop, which has others to answer: 256, and the two for itself and
+/// the one above it.
+const ENTRIES_MAX: usize = 258;
 
 /// How many bytes of names are remembered of a folder.
 const BYTES_MAX: usize = 4096;

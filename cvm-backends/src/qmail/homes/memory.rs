@@ -95,7 +95,11 @@ impl Memory {
 
     fn recall(&self, version: Version) -> Option<What> {
         let shard = self.shard(version.folder);
-        shard.known.get(&version.folder).filter(|known| known.changed == version.changed).map(|known| known.what.clone())
+        shard
+            .known
+            .get(&version.folder)
+            .filter(|known| known.changed == version.changed)
+            .map(|known| known.what.clone())
     }
 
     fn keep(&self, version: Version, what: What) {
