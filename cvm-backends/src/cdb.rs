@@ -203,36 +203,43 @@ impl Cdb {
         if start.length > RECORD_MAX {
             return Err(damaged());
         }
-        let record = self.whole(&start)?;
-        let parts = record.split_at_checked(start.key_length);
-        let data = parts.filter(|(found, _)| *found == key).map(|(_, data)| Zeroizing::new(data.to_vec()));
-        Ok(data)
+        let key_length = start.key_length;
+        let mut record = self.whole(start)?;
+        if record.get(..key_length) != Some(key) {
+            return Ok(None);
+        }
+        record.drain(..key_length);
+        Ok(Some(record))
     }
 
-    /// Reads the beginning of the record at this position, which is whole.
+    /// Reads the beginning of the record at this position, which is whole: from a file with one call, from memory no more
+    /// than belongs to it.
     fn start_at(&self, position: u32) -> io::Result<Start> {
         let position = u64::from(position);
         let available =
             self.stamp.size.checked_sub(position).filter(|_| position >= HEADER as u64).ok_or_else(damaged)?;
-        let mut guess = Zeroizing::new([0; RECORD_GUESS]);
-        let length = usize::try_from(available).unwrap_or(usize::MAX).min(RECORD_GUESS);
-        let start = guess.get_mut(..length).ok_or_else(damaged)?;
-        self.read(start, position)?;
-        let (key_length, data_length) = pair_at(start, 0).ok_or_else(damaged)?;
-        let length = u64::from(key_length) + u64::from(data_length);
-        if SLOT as u64 + length > available {
-            return Err(damaged());
+        if self.kept.is_some() {
+            let mut lengths = [0; SLOT];
+            self.read(&mut lengths, position)?;
+            let mut start = Start::new(position, &lengths, available)?;
+            start.bytes = Zeroizing::new(vec![0; start.length.min(RECORD_GUESS - SLOT)]);
+            self.read(&mut start.bytes, position + SLOT as u64)?;
+            return Ok(start);
         }
-        let length = usize::try_from(length).map_err(|_| damaged())?;
-        let bytes = start.get(SLOT..).ok_or_else(damaged)?;
-        let bytes = Zeroizing::new(bytes.get(..length).unwrap_or(bytes).to_vec());
-        Ok(Start { position, key_length: key_length as usize, length, bytes })
+        let guess = usize::try_from(available).unwrap_or(usize::MAX).min(RECORD_GUESS);
+        let mut bytes = Zeroizing::new(vec![0; guess]);
+        self.read(&mut bytes, position)?;
+        let mut start = Start::new(position, &bytes, available)?;
+        bytes.drain(..SLOT);
+        bytes.truncate(start.length);
+        start.bytes = bytes;
+        Ok(start)
     }
 
     /// Returns a record of which the beginning was read, key and value in one.
-    fn whole(&self, start: &Start) -> io::Result<Zeroizing<Vec<u8>>> {
+    fn whole(&self, start: Start) -> io::Result<Zeroizing<Vec<u8>>> {
         if start.bytes.len() == start.length {
-            return Ok(start.bytes.clone());
+            return Ok(start.bytes);
         }
         let mut record = Zeroizing::new(vec![0; start.length]);
         self.read(&mut record, start.position + SLOT as u64)?;
@@ -258,6 +265,17 @@ impl Cdb {
 }
 
 impl Start {
+    /// Reads the lengths of a record of which so much is available, and nothing else.
+    fn new(position: u64, lengths: &[u8], available: u64) -> io::Result<Self> {
+        let (key_length, data_length) = pair_at(lengths, 0).ok_or_else(damaged)?;
+        let length = u64::from(key_length) + u64::from(data_length);
+        if SLOT as u64 + length > available {
+            return Err(damaged());
+        }
+        let length = usize::try_from(length).map_err(|_| damaged())?;
+        Ok(Self { position, key_length: key_length as usize, length, bytes: Zeroizing::default() })
+    }
+
     /// Tells whether the key is this one, as far as it was read.
     fn may_have(&self, key: &[u8]) -> bool {
         self.key_length == key.len() && self.bytes.iter().zip(key).all(|(found, wanted)| found == wanted)

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -63,14 +64,23 @@ impl Stamp {
 
     /// Tells whether the last change lies at least this far back, by the clock on the wall.
     pub(crate) fn is_older_than(&self, age: Duration) -> bool {
-        let age = self.enough(age);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.is_older_at(now, age)
+    }
+
+    /// Tells whether every change from now on has another time than the last one, by the clock that the kernel takes the
+    /// times of changes from: where others have the processor, that may stand still for longer than a tick.
+    pub(crate) fn is_past(&self) -> bool {
+        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map(Duration::from).unwrap_or_default();
+        self.is_older_at(now, TICK)
+    }
+
+    /// Both are counted from 1970 on.
+    fn is_older_at(&self, now: Duration, age: Duration) -> bool {
         let (seconds, nanoseconds) = self.changed.max(self.modified);
         let seconds = u64::try_from(seconds).unwrap_or(0);
-        let since_epoch = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
-        UNIX_EPOCH
-            .checked_add(since_epoch)
-            .and_then(|changed| SystemTime::now().duration_since(changed).ok())
-            .is_some_and(|since| since >= age)
+        let changed = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
+        now.checked_sub(changed).is_some_and(|since| since >= self.enough(age))
     }
 }
 

@@ -256,11 +256,11 @@ impl Server {
 
     /// Answers datagrams until it is time to stop, and then those that have come.
     async fn receive(self, socket: Arc<Datagrams>) {
-        let mut datagram = Box::new(Datagram::default());
+        let mut datagrams: Box<[Datagram]> = (0..BATCH).map(|_| Datagram::default()).collect();
         let mut answers = Vec::new();
         loop {
             let go_on = self.ready(socket.readable()).await;
-            let end = self.round(&socket, &mut datagram, &mut answers);
+            let end = self.round(&socket, &mut datagrams, &mut answers);
             for (packet, way_back) in answers.drain(..) {
                 socket.send(&packet, &way_back).await;
             }
@@ -272,26 +272,19 @@ impl Server {
         }
     }
 
-    /// Takes and answers what has come; what takes time becomes a task.
-    fn round(&self, socket: &Arc<Datagrams>, datagram: &mut Datagram, answers: &mut Answers) -> RoundEnd {
-        let mut count = 0;
-        let end = loop {
-            if count == BATCH {
-                break RoundEnd::Full;
-            }
-            match socket.receive(datagram) {
-                Ok(()) if count == 0 => self.work.refresh(),
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break RoundEnd::Empty,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => break RoundEnd::Failed,
-            }
-            count += 1;
-            self.datagram(socket, datagram, answers);
-        };
-        if count > 0 {
-            self.work.end_round();
+    /// Takes what has come, and answers it then: who changes a file and asks is told of what is in it now. What takes
+    /// time becomes a task.
+    fn round(&self, socket: &Arc<Datagrams>, datagrams: &mut [Datagram], answers: &mut Answers) -> RoundEnd {
+        let (count, end) = take(socket, datagrams);
+        if count == 0 {
+            return end;
         }
+        self.work.refresh();
+        for datagram in datagrams.iter_mut().take(count) {
+            self.datagram(socket, datagram, answers);
+            datagram.clear();
+        }
+        self.work.end_round();
         end
     }
 
@@ -321,6 +314,20 @@ impl Server {
             hold.socket().send(&answer, &way_back).await;
         }
     }
+}
+
+/// Takes what has come, as long as there is room, and tells how many these are and why they are not more.
+fn take(socket: &Datagrams, datagrams: &mut [Datagram]) -> (usize, RoundEnd) {
+    let mut count = 0;
+    while let Some(datagram) = datagrams.get_mut(count) {
+        match socket.receive(datagram) {
+            Ok(()) => count += 1,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return (count, RoundEnd::Empty),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return (count, RoundEnd::Failed),
+        }
+    }
+    (count, RoundEnd::Full)
 }
 
 /// The answers of a round.

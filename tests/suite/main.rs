@@ -34,6 +34,7 @@ mod qmail;
 mod qmail_authuser;
 mod qmail_authuser_helpers;
 mod qmail_authuser_setuid;
+mod qmail_homes;
 mod qmail_settings;
 mod qmail_trees;
 mod qpsmtpd;

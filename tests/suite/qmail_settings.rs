@@ -14,7 +14,7 @@ use cvm_tests::station::Station;
 use crate::qmail::assign;
 
 /// A host with a user `bob`, who has wildcards with dashes and dots.
-fn host() -> Folder {
+pub(crate) fn host() -> Folder {
     let folder = Folder::new();
     for name in ["control", "users", "bob"] {
         fs::create_dir(folder.path(name)).expect("a folder");
@@ -41,12 +41,12 @@ fn assign_to_bob(folder: &Folder, name: &str, keys: &[&str]) {
     assign(folder, name, records.as_bytes());
 }
 
-fn question(user: &str, domain: &str) -> Vec<u8> {
+pub(crate) fn question(user: &str, domain: &str) -> Vec<u8> {
     packet::v2(2, b"T", &[(ACCOUNT, user.as_bytes()), (DOMAIN, domain.as_bytes())])
 }
 
 /// Known, with the domain that is told; `no`, `elsewhere`, or a code.
-fn told(answer: &[u8]) -> String {
+pub(crate) fn told(answer: &[u8]) -> String {
     match answer {
         [0, ..] => {
             let at = answer.windows(2).position(|pair| pair[0] == 14 && usize::from(pair[1]) < 64).expect("a domain");

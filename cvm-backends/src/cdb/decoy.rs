@@ -64,8 +64,9 @@ impl Cdb {
         if start.length > RECORD_MAX {
             return Ok(None);
         }
-        let record = self.whole(&start)?;
-        let (key, value) = record.split_at_checked(start.key_length).ok_or_else(damaged)?;
+        let key_length = start.key_length;
+        let record = self.whole(start)?;
+        let (key, value) = record.split_at_checked(key_length).ok_or_else(damaged)?;
         Ok(take(key, value))
     }
 

@@ -58,18 +58,19 @@ impl Cdb {
                 break;
             }
             let start = self.start_at(position)?;
-            if start.length <= RECORD_MAX {
-                let Some(rest) = left.checked_sub(start.length) else {
+            let (key_length, length) = (start.key_length, start.length);
+            if length <= RECORD_MAX {
+                let Some(rest) = left.checked_sub(length) else {
                     break;
                 };
                 left = rest;
-                let record = self.whole(&start)?;
-                let value = record.get(start.key_length..).ok_or_else(damaged)?;
+                let record = self.whole(start)?;
+                let value = record.get(key_length..).ok_or_else(damaged)?;
                 if fits(value) {
                     return Ok(Some(Zeroizing::new(value.to_vec())));
                 }
             }
-            let size = u32::try_from(SLOT + start.length).ok();
+            let size = u32::try_from(SLOT + length).ok();
             position = size.and_then(|size| position.checked_add(size)).ok_or_else(damaged)?;
         }
         Ok(None)

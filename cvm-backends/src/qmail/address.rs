@@ -151,7 +151,8 @@ impl Addresses {
         let Some(map) = self.virtual_domains.get()? else {
             return Ok(None);
         };
-        let address = [&user.to_ascii_lowercase(), &b"@"[..], domain].concat();
+        let mut address = [user, b"@", domain].concat();
+        address.make_ascii_lowercase();
         let mut keys = iter::once(address.as_slice()).chain(suffixes(domain)).chain(iter::once(&b""[..]));
         Ok(keys.find_map(|key| map.get(key)).filter(|prepend| !prepend.is_empty()).cloned())
     }

@@ -1,15 +1,16 @@
 //! Dot-qmail files: whether there are instructions for an extension, and whether they leave mail to another module.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use cvm_core::answer::Patience;
 
 use super::Rules;
+use super::homes::{BEGINNING, Homes, Names};
 use super::users::Assigned;
 use crate::stamp::{self, Stamp};
 
@@ -33,12 +34,15 @@ pub(super) enum Instructions {
     Missing,
 }
 
-/// How a file of instructions is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    /// It is there. Where a symbolic link leads is for those to see who can wait.
-    Exists(Patience),
-    /// It can be opened, too.
+/// How files of instructions are looked at.
+#[derive(Clone, Copy)]
+pub(super) enum Access<'a> {
+    /// They are there.
+    Exists,
+    /// The same, by who cannot wait and goes by what is remembered. Where a symbolic link leads is for those to see who
+    /// can wait.
+    AtOnce(&'a Homes),
+    /// They can be opened, too.
     Opens,
 }
 
@@ -47,51 +51,90 @@ pub(super) enum Access {
 /// # Errors
 ///
 /// `WouldBlock` for what has to be left to those who can wait.
-pub(super) fn find(user: &Assigned, rules: Rules, access: Access) -> io::Result<Instructions> {
-    match rules {
+pub(super) fn find(user: &Assigned, rules: Rules, access: Access<'_>) -> io::Result<Instructions> {
+    let known = match rules {
         Rules::Original if user.dash.is_empty() => {
             return Ok(if user.rest.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
         }
-        Rules::Original => refuse_if(user.dash.len() > 1, "a dash of more than one byte")?,
-        Rules::Qmail => check_home(&std::fs::metadata(&user.home)?)?,
-    }
-    for name in names(user, rules) {
-        let path = user.home.join(OsString::from_vec(name));
-        if counts(&path, rules, access)? {
-            return Ok(Instructions::File(path));
+        Rules::Original => {
+            refuse_if(user.dash.len() > 1, "a dash of more than one byte")?;
+            None
+        }
+        Rules::Qmail => check_home(&user.home, access)?,
+    };
+    let mut candidates = Candidates::new(user, rules);
+    loop {
+        let may_be_there = known.as_ref().is_none_or(|known| known.may_have(candidates.ending()));
+        if may_be_there && counts(candidates.path(), rules, access)? {
+            return Ok(Instructions::File(candidates.path().to_owned()));
+        }
+        if candidates.advance().is_none() {
+            return Ok(if user.dash.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
         }
     }
-    Ok(if user.dash.is_empty() { Instructions::NotNeeded } else { Instructions::Missing })
 }
 
-/// Returns the names in the order in which they are tried: that of the extension, then defaults for ever less of it.
+/// The paths of files in the order in which they are tried: that of the extension, then defaults for ever less of it.
 ///
 /// The original takes what the table says as it is, and has a default for the lone dash only if that is a `-`.
-fn names(user: &Assigned, rules: Rules) -> impl Iterator<Item = Vec<u8>> {
-    let extension = match rules {
-        Rules::Original => user.extension.clone(),
-        Rules::Qmail => safe(&user.extension),
-    };
-    let whole = [&user.dash[..], &extension, &safe(&user.rest)].concat();
-    let is_end = |at: usize| match whole.get(..at).and_then(<[u8]>::last) {
-        Some(b'-') => true,
-        _ => rules == Rules::Qmail && at == user.dash.len(),
-    };
-    let ends: Vec<_> = (user.dash.len()..=whole.len()).rev().filter(|&at| is_end(at)).collect();
-    let named = |start: &[u8], end: &[u8]| [b".qmail", start, end].concat();
-    let first = named(&whole, b"");
-    std::iter::once(first).chain(ends.into_iter().map(move |at| named(whole.get(..at).unwrap_or_default(), b"default")))
+struct Candidates {
+    rules: Rules,
+    /// The current one.
+    path: Vec<u8>,
+    /// Where the dash begins, behind what all names have, and where it ends.
+    dash: usize,
+    extension: usize,
+    /// The next default keeps less of the path than this.
+    before: usize,
+}
+
+impl Candidates {
+    fn new(user: &Assigned, rules: Rules) -> Self {
+        let home = user.home.as_os_str().as_bytes();
+        let slash = if home.is_empty() || home.ends_with(b"/") { &b""[..] } else { b"/" };
+        let mut path = [home, slash, BEGINNING, &user.dash, &user.extension, &user.rest].concat();
+        let extension = path.len() - user.rest.len() - user.extension.len();
+        let ours = if rules == Rules::Original { path.len() - user.rest.len() } else { extension };
+        make_safe(path.get_mut(ours..).unwrap_or_default());
+        Self { rules, dash: extension - user.dash.len(), extension, before: path.len() + 1, path }
+    }
+
+    fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    /// What makes the name another than that of other dot-qmail files.
+    fn ending(&self) -> &[u8] {
+        self.path.get(self.dash..).unwrap_or_default()
+    }
+
+    /// Goes on to the next one; `None` if there is none.
+    fn advance(&mut self) -> Option<()> {
+        self.before = (self.extension..self.before).rev().find(|&end| self.is_end(end))?;
+        self.path.truncate(self.before);
+        self.path.extend_from_slice(b"default");
+        Some(())
+    }
+
+    /// Tells whether a default may keep the path up to here.
+    fn is_end(&self, end: usize) -> bool {
+        let last = self.path.get(self.dash..end).and_then(<[u8]>::last);
+        last == Some(&b'-') || (self.rules == Rules::Qmail && end == self.extension)
+    }
 }
 
 /// Capital letters and dots are not part of file names.
-fn safe(extension: &[u8]) -> Vec<u8> {
-    extension.iter().map(|&byte| if byte == b'.' { b':' } else { byte.to_ascii_lowercase() }).collect()
+fn make_safe(extension: &mut [u8]) {
+    for byte in extension {
+        *byte = if *byte == b'.' { b':' } else { byte.to_ascii_lowercase() };
+    }
 }
 
 /// Tells whether a file counts. For the original anything does that is there, for qmail regular files do.
-fn counts(path: &Path, rules: Rules, access: Access) -> io::Result<bool> {
+fn counts(path: &Path, rules: Rules, access: Access<'_>) -> io::Result<bool> {
     let found = match access {
-        Access::Exists(patience) => look(path, patience),
+        Access::Exists => std::fs::metadata(path),
+        Access::AtOnce(homes) => homes.look_at_file(path).and_then(not_a_link),
         Access::Opens => stamp::open_any(path).and_then(|file| file.metadata()),
     };
     match (rules, found) {
@@ -107,14 +150,9 @@ fn counts(path: &Path, rules: Rules, access: Access) -> io::Result<bool> {
     }
 }
 
-/// Looks at a file. A link of its owner may lead to a host that is away.
-fn look(path: &Path, patience: Patience) -> io::Result<Metadata> {
-    let found = std::fs::symlink_metadata(path)?;
-    match patience {
-        _ if !found.is_symlink() => Ok(found),
-        Patience::Immediate => Err(io::ErrorKind::WouldBlock.into()),
-        Patience::Blocking => std::fs::metadata(path),
-    }
+/// A link of its owner may lead to a host that is away.
+fn not_a_link(found: Metadata) -> io::Result<Metadata> {
+    if found.is_symlink() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(found) }
 }
 
 /// Opens a file, whose owner may have made a link of it.
@@ -127,11 +165,17 @@ fn open(path: &Path, patience: Patience) -> io::Result<(File, Stamp)> {
     }
 }
 
-/// qmail-local would try again later where a home has a mode that is not safe.
-fn check_home(home: &Metadata) -> io::Result<()> {
-    refuse_if(!home.is_dir(), "no folder")?;
-    refuse_if(home.permissions().mode() & WRITABLE_BY_OTHERS != 0, "a home that others may write to")?;
-    refuse_if(home.permissions().mode() & STICKY != 0, "a home that is being worked on")
+/// Returns the files of a home, if they are known. qmail-local would try again later where it has a mode that is not
+/// safe.
+fn check_home(home: &Path, access: Access<'_>) -> io::Result<Option<Names>> {
+    let (seen, homes) = match access {
+        Access::AtOnce(homes) => (homes.look(home)?, Some(homes)),
+        Access::Exists | Access::Opens => (std::fs::metadata(home)?, None),
+    };
+    refuse_if(!seen.is_dir(), "no folder")?;
+    refuse_if(seen.permissions().mode() & WRITABLE_BY_OTHERS != 0, "a home that others may write to")?;
+    refuse_if(seen.permissions().mode() & STICKY != 0, "a home that is being worked on")?;
+    Ok(homes.and_then(|homes| homes.names(home, &seen)))
 }
 
 fn refuse_if(is_so: bool, what: &'static str) -> io::Result<()> {
@@ -174,7 +218,15 @@ mod tests {
     }
 
     fn texts(user: &Assigned, rules: Rules) -> Vec<String> {
-        names(user, rules).map(|name| name.escape_ascii().to_string()).collect()
+        let mut candidates = Candidates::new(user, rules);
+        let first = text(&candidates);
+        std::iter::once(first).chain(std::iter::from_fn(|| candidates.advance().map(|()| text(&candidates)))).collect()
+    }
+
+    fn text(candidates: &Candidates) -> String {
+        let name = candidates.path().file_name().expect("a name").as_bytes();
+        assert_eq!(name, [BEGINNING, candidates.ending()].concat());
+        name.escape_ascii().to_string()
     }
 
     #[test]
@@ -219,9 +271,7 @@ mod tests {
     #[test]
     fn qmail_takes_regular_files_that_others_cannot_write_to() {
         let home = home(0o755);
-        let look = |rules, dash, extension| {
-            find(&user(home.path(), dash, extension), rules, Access::Exists(Patience::Blocking))
-        };
+        let look = |rules, dash, extension| find(&user(home.path(), dash, extension), rules, Access::Exists);
         let file = |name| Instructions::File(home.path().join(name));
         for rules in [Rules::Original, Rules::Qmail] {
             assert_eq!(look(rules, "-", "A").expect("readable"), file(".qmail-a"));
@@ -246,15 +296,15 @@ mod tests {
     fn qmail_waits_where_a_home_is_missing_or_others_may_write_to_it_or_it_is_sticky() {
         for mode in [0o775, 0o757, 0o1755] {
             let home = home(mode);
-            assert!(find(&user(home.path(), "-", "a"), Rules::Original, Access::Exists(Patience::Blocking)).is_ok());
+            assert!(find(&user(home.path(), "-", "a"), Rules::Original, Access::Exists).is_ok());
             for dash in ["", "-"] {
-                let found = find(&user(home.path(), dash, "a"), Rules::Qmail, Access::Exists(Patience::Blocking));
+                let found = find(&user(home.path(), dash, "a"), Rules::Qmail, Access::Exists);
                 assert_eq!(found.expect_err("not safe").kind(), io::ErrorKind::Other, "{mode:o}");
             }
         }
         let nowhere = user(Path::new("/nonexistent/home"), "", "");
-        assert!(find(&nowhere, Rules::Qmail, Access::Exists(Patience::Blocking)).is_err());
-        let found = find(&nowhere, Rules::Original, Access::Exists(Patience::Blocking));
+        assert!(find(&nowhere, Rules::Qmail, Access::Exists).is_err());
+        let found = find(&nowhere, Rules::Original, Access::Exists);
         assert_eq!(found.expect("no need to look"), Instructions::NotNeeded);
     }
 
@@ -267,12 +317,13 @@ mod tests {
             let link = home.path().join(".qmail-link");
             std::os::unix::fs::symlink(target, &link).expect("a link");
             let user = user(home.path(), "-", "link");
+            let homes = Homes::default();
             for rules in [Rules::Original, Rules::Qmail] {
-                let waits = find(&user, rules, Access::Exists(Patience::Immediate)).expect_err("a link");
+                let waits = find(&user, rules, Access::AtOnce(&homes)).expect_err("a link");
                 assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
                 let waits = runs_one_of(&programs, &link, rules, Patience::Immediate).expect_err("a link");
                 assert_eq!(waits.kind(), io::ErrorKind::WouldBlock);
-                let found = find(&user, rules, Access::Exists(Patience::Blocking)).expect("followed");
+                let found = find(&user, rules, Access::Exists).expect("followed");
                 let is_device = target.starts_with("/dev");
                 let expected = counts || (is_device && rules == Rules::Original);
                 assert_eq!(found != Instructions::Missing, expected, "{target}");

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,22 +14,25 @@ use cvm_core::answer::Patience;
 
 use crate::halt::Halt;
 
-/// The file systems that answer from memory or a local disk.
-const LOCAL: [&[u8]; 13] = [
-    b"bcachefs",
-    b"btrfs",
-    b"ext2",
-    b"ext3",
-    b"ext4",
-    b"f2fs",
-    b"jfs",
-    b"overlay",
-    b"ramfs",
-    b"reiserfs",
-    b"tmpfs",
-    b"xfs",
-    b"zfs",
+/// The file systems that answer from memory or a local disk, and the number that each has for statfs(2).
+const LOCAL: [(&[u8], u64); 13] = [
+    (b"bcachefs", 0xca45_1a4e),
+    (b"btrfs", 0x9123_683e),
+    (b"ext2", 0xef53),
+    (b"ext3", 0xef53),
+    (b"ext4", 0xef53),
+    (b"f2fs", 0xf2f5_2010),
+    (b"jfs", 0x3153_464a),
+    (OVERLAY, 0x794c_7630),
+    (b"ramfs", 0x8584_58f6),
+    (b"reiserfs", 0x5265_4973),
+    (b"tmpfs", 0x0102_1994),
+    (b"xfs", 0x5846_5342),
+    (b"zfs", 0x2fc1_2fc1),
 ];
+
+/// The one of them that shows files of others, which may have been given their times by another host.
+const OVERLAY: &[u8] = b"overlay";
 
 /// How long what was learnt of a folder holds, in milliseconds: something else may be mounted there.
 const HOLDS: u64 = 10_000;
@@ -38,7 +43,7 @@ const KNOWN_MAX: usize = 4096;
 /// What is known of folders. A folder is local if it and everything mounted below it is; where a symbolic link in
 /// the folder leads is not looked at.
 pub(crate) struct Places {
-    known: RwLock<HashMap<PathBuf, Place>>,
+    known: RwLock<HashMap<OsString, Place>>,
     start: Instant,
     /// Milliseconds from the start to the last round.
     now: AtomicU64,
@@ -73,7 +78,7 @@ impl Places {
     pub(crate) fn allow(&self, folder: &Path, patience: Patience) -> Result<(), Halt> {
         let now = self.now.load(Ordering::Relaxed);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        match (patience, known.get(folder)) {
+        match (patience, known.get(folder.as_os_str())) {
             (Patience::Immediate, Some(place)) if place.is_local && !place.is_left_to_me(now) => Ok(()),
             (Patience::Immediate, _) => {
                 self.is_wanted.store(true, Ordering::Relaxed);
@@ -98,7 +103,7 @@ impl Places {
         if known.len() >= KNOWN_MAX {
             known.clear();
         }
-        known.insert(folder.to_owned(), place);
+        known.insert(folder.as_os_str().to_owned(), place);
     }
 }
 
@@ -120,11 +125,21 @@ impl Place {
     }
 }
 
+/// Tells whether the times of what is changed in an open folder are those of our own clock.
+///
+/// # Errors
+///
+/// Those of fstatfs(2).
+pub(super) fn keeps_our_time(folder: &File) -> io::Result<bool> {
+    let number = u64::try_from(rustix::fs::fstatfs(folder)?.f_type).ok();
+    Ok(LOCAL.iter().any(|&(name, its)| number == Some(its) && name != OVERLAY))
+}
+
 /// Reads proc_pid_mountinfo(5): tells whether a folder without symbolic links, and all below it, is local.
 fn is_local(folder: &Path, mounts: &[u8]) -> bool {
     let mut here: Option<(usize, bool)> = None;
     for (point, kind) in mounts.split(|&byte| byte == b'\n').filter_map(mount) {
-        let is_local = LOCAL.contains(&kind);
+        let is_local = LOCAL.iter().any(|(name, _)| *name == kind);
         if folder.starts_with(&point) {
             let length = point.as_os_str().len();
             // Of two mounts at one point the later one covers the other.
@@ -193,6 +208,14 @@ garbage
     }
 
     #[test]
+    fn only_disks_of_our_own_keep_our_time() {
+        for (folder, expected) in [("/dev/shm", true), ("/proc", false), ("/sys", false)] {
+            let folder = File::open(folder).expect("a folder");
+            assert_eq!(keeps_our_time(&folder).expect("a file system"), expected, "{folder:?}");
+        }
+    }
+
+    #[test]
     fn who_cannot_wait_passes_where_somebody_has_looked() {
         let places = Places::new();
         let memory = Path::new("/dev/shm");
@@ -213,7 +236,7 @@ garbage
         assert_eq!(places.allow(memory, Patience::Blocking), Ok(()));
         let is_local = |is_local| {
             let mut known = places.known.write().expect("not poisoned");
-            let place = known.get_mut(memory).expect("known");
+            let place = known.get_mut(memory.as_os_str()).expect("known");
             std::mem::replace(&mut place.is_local, is_local)
         };
         assert!(is_local(true));

@@ -153,7 +153,8 @@ fn as_qmail(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Op
 /// Tries the local part whole, then each of its beginnings whose last byte is that of a wildcard.
 fn in_table_of_qmail(table: &Cdb, local: &[u8]) -> io::Result<Option<Assigned>> {
     let wildcards = table.find_empty()?.ok_or_else(not_ours)?;
-    let mut key = [b"!", &local.to_ascii_lowercase()[..], b"\0"].concat();
+    let mut key = [b"!", local, b"\0"].concat();
+    key.make_ascii_lowercase();
     while let Some(last) = key.last() {
         let is_whole = key.len() == local.len() + 2;
         if is_whole || key.len() == 1 || wildcards.contains(last) {
