@@ -55,12 +55,23 @@ impl Served {
 
     /// Starts any program that says `Starting.` when it serves.
     pub(crate) fn start_program(program: &str, arguments: &[&str], port: u16, settings: Settings<'_>) -> Self {
+        Self::start_on(Some(Core::First), program, arguments, port, settings)
+    }
+
+    /// Starts a program on a core, or on all that we have.
+    pub(crate) fn start_on(
+        core: Option<Core>,
+        program: &str,
+        arguments: &[&str],
+        port: u16,
+        settings: Settings<'_>,
+    ) -> Self {
         let folder = Folder::new();
         let file = |name| File::create(folder.path(name)).map(Stdio::from).expect("a file for the log");
         let mut command = process::command(program, arguments, settings);
         command.stdin(Stdio::null()).stdout(file("log")).stderr(file("errors"));
         let running = {
-            let _pinned = Pinned::to(Core::First);
+            let _pinned = core.map(Pinned::to);
             Running::start(&mut command)
         };
         let has_started = || folder.read("log").starts_with(b"Starting.\n");

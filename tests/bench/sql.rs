@@ -8,11 +8,13 @@ use std::time::Duration;
 use cvm_tests::database::{Database, Kind};
 use cvm_tests::folder::Folder;
 use cvm_tests::server::free_port;
+use rustix::process::Pid;
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
 use crate::Options;
 use crate::accounts::{self, VALID};
 use crate::asker::Asker;
-use crate::hub::load::Questions;
+use crate::hub::load::{Outcome, Questions};
 use crate::measure::{Candidate, Core, Pinned, Samples, go_on};
 use crate::output::{Grid, microseconds, not_available, print, ratio};
 use crate::processes::{Served, ours};
@@ -20,7 +22,7 @@ use crate::random::Random;
 
 const ACCOUNTS: usize = 10_000;
 const MANY: usize = 1_000_000;
-const REQUESTS: usize = 200;
+const REQUESTS: usize = 300;
 const ROUNDS: usize = 11;
 const WINDOW: usize = 16;
 
@@ -32,17 +34,21 @@ const COLUMNS: &str = "username varchar(100), domain varchar(100), password varc
 const QUERY: &str = "SELECT password, username, userid, groupid, directory, realname, shell, groupname, domain, sys_username, \
                      sys_directory, mailbox FROM accounts WHERE username=$account AND domain=$domain";
 
-/// What the load does while nobody answers.
+/// What is measured.
 #[derive(Clone, Copy)]
-enum Idle {
-    /// It sleeps, and its core is the database's.
-    Sleeps,
-    /// It looks for answers all the time, so that no server pays for waking it.
-    Spins,
+enum Way {
+    /// One request at a time. Server, database and load have one core: where each of them is woken otherwise is luck,
+    /// which makes the same program twice as fast or slow.
+    OneAtATime,
+    /// Several under way, on all cores.
+    Several,
 }
 
-/// Starts a server, or returns the one that runs.
-type Start<'a> = Box<dyn Fn() -> Rc<Served> + 'a>;
+/// A load that sleeps leaves its core to the database.
+type Load = fn(&Questions<'_>, usize, Duration) -> Outcome;
+
+/// Starts a server for a sample, or returns the one that runs.
+type Start<'a> = Box<dyn Fn(Way) -> Rc<Served> + 'a>;
 
 /// Prints the tables.
 pub(crate) fn run(_: Options) {
@@ -61,13 +67,20 @@ fn servers(kind: Kind, title: &str, wait: &str) {
     let original = Path::new("/usr/bin").join(kind.module());
     let original = original.is_file().then(|| original.to_str().expect("UTF-8").to_owned());
     let programs = [Some(("ours", ours(kind.module()))), original.map(|program| ("the original", program))];
-    // Which cores a process and the database's thread for it get is luck, and stays: each sample is a process's of its own.
     let database = &database;
     let servers = programs.into_iter().flatten().map(|(whose, program)| {
-        let start: Start<'_> = Box::new(move || Rc::new(served(&program, database, wait)));
+        let start: Start<'_> = Box::new(move |way| {
+            place(database.id().expect("it runs"), way);
+            Rc::new(served(&program, database, wait, way))
+        });
         (whose, start)
     });
-    compare(&format!("{}, {ACCOUNTS} accounts{title}", kind.module()), servers.collect(), ACCOUNTS, Idle::Sleeps);
+    compare(
+        &format!("{}, {ACCOUNTS} accounts{title}", kind.module()),
+        servers.collect(),
+        ACCOUNTS,
+        |asked, window, time| asked.with_window_asleep(window, time),
+    );
 }
 
 fn files() {
@@ -75,21 +88,41 @@ fn files() {
     let table = folder.write("passwd", accounts::table(MANY, accounts::password));
     let database = filled(Kind::Sqlite, MANY);
     let pwfile = Rc::new(Served::start(&[("CVM_PWFILE_PATH", &table)]));
-    let sqlite = Rc::new(served(&ours("cvm-sqlite"), &database, ""));
+    let sqlite = Rc::new(served(&ours("cvm-sqlite"), &database, "", Way::OneAtATime));
     let servers: Vec<(_, Start<'_>)> = vec![
-        ("cvm-pwfile", Box::new(move || Rc::clone(&pwfile))),
-        ("cvm-sqlite", Box::new(move || Rc::clone(&sqlite))),
+        ("cvm-pwfile", Box::new(move |_| Rc::clone(&pwfile))),
+        ("cvm-sqlite", Box::new(move |_| Rc::clone(&sqlite))),
     ];
-    compare(&format!("{MANY} accounts in a file"), servers, MANY, Idle::Spins);
+    compare(&format!("{MANY} accounts in a file"), servers, MANY, |asked, window, time| {
+        asked.with_window(window, time)
+    });
     print("To reach: cvm-sqlite takes at most 3 times as long as cvm-pwfile.\n");
 }
 
-fn served(program: &str, database: &Database, more: &str) -> Served {
+/// Binds the threads of a database, and those it will have, to one core or all.
+fn place(database: u32, way: Way) {
+    let _pinned = matches!(way, Way::OneAtATime).then(|| Pinned::to(Core::Last));
+    let cores = sched_getaffinity(None).expect("our own cores");
+    let folders = |path: String| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let children = folders(format!("/proc/{database}/task"))
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|children| children.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    for process in children.chain([database.to_string()]).collect::<Vec<_>>() {
+        for task in folders(format!("/proc/{process}/task")) {
+            let task = task.file_name().to_str().and_then(|task| Pid::from_raw(task.parse().ok()?));
+            // One that has ended needs none.
+            let _ = task.map(|task| sched_setaffinity(Some(task), &cores));
+        }
+    }
+}
+
+fn served(program: &str, database: &Database, more: &str, way: Way) -> Served {
     let port = free_port();
     let query = (database.kind().setting("QUERY"), [QUERY, more].concat());
     let settings: Vec<_> = database.settings().into_iter().chain([query]).collect();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    Served::start_program(program, &[&format!("cvm-udp:127.0.0.1:{port}")], port, &settings)
+    let core = matches!(way, Way::OneAtATime).then_some(Core::First);
+    Served::start_on(core, program, &[&format!("cvm-udp:127.0.0.1:{port}")], port, &settings)
 }
 
 fn filled(kind: Kind, count: usize) -> Database {
@@ -121,14 +154,14 @@ fn filled(kind: Kind, count: usize) -> Database {
 }
 
 /// Measures the seconds that a request takes, and prints how many times the first server's the others take.
-fn compare(title: &str, servers: Vec<(&str, Start<'_>)>, count: usize, idle: Idle) {
+fn compare(title: &str, servers: Vec<(&str, Start<'_>)>, count: usize, load: Load) {
     let requests = accounts::hits(&mut Random::seeded(11), 20_000, count);
-    let _pinned = Pinned::to(Core::Last);
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for (_, start) in &servers {
         let mut turns = requests.chunks(REQUESTS).cycle();
         candidates.push(Box::new(move || {
-            let server = start();
+            let _pinned = Pinned::to(Core::Last);
+            let server = start(Way::OneAtATime);
             let mut asker = Asker::of(server.address());
             let mut ask = || {
                 let requests = turns.next().expect("they begin again");
@@ -140,14 +173,11 @@ fn compare(title: &str, servers: Vec<(&str, Start<'_>)>, count: usize, idle: Idl
         }));
         let requests = &requests;
         candidates.push(Box::new(move || {
-            let server = start();
+            let server = start(Way::Several);
+            let _pinned = Pinned::to(Core::Last);
             let questions = Questions { server: server.address(), requests, code: Some(VALID), may_refuse: false };
-            let outcome = |time| match idle {
-                Idle::Sleeps => questions.with_window_asleep(WINDOW, time),
-                Idle::Spins => questions.with_window(WINDOW, time),
-            };
-            outcome(Duration::from_millis(100));
-            1.0 / outcome(Duration::from_millis(500)).rate
+            load(&questions, WINDOW, Duration::from_millis(100));
+            1.0 / load(&questions, WINDOW, Duration::from_millis(500)).rate
         }));
     }
     let samples = Samples::in_turn(ROUNDS, &mut candidates);

@@ -261,6 +261,12 @@ impl Database {
         }
     }
 
+    /// Returns the server's process, if it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref().map(Running::id)
+    }
+
     /// Sends the server a signal that it survives.
     ///
     /// # Panics
