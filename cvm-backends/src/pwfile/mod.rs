@@ -7,6 +7,7 @@
 #[cfg(any(test, feature = "testing"))]
 mod check;
 mod entry;
+mod groups;
 mod needle;
 mod pass;
 mod scan;
