@@ -7,10 +7,10 @@
 #[cfg(any(test, feature = "testing"))]
 mod check;
 mod entry;
-mod groups;
 mod needle;
 mod pass;
 mod scan;
+mod spread;
 mod table;
 
 use std::io;
