@@ -27,7 +27,7 @@ pub(super) struct Found {
     pub(super) decoy: Option<(Line, Layout)>,
 }
 
-/// One version of the file. Its accounts take 1.33 times as much as their lines if those have 75 bytes on average.
+/// One version of the file. Memory: that of [`Spread`], and where passwords are hashed the file.
 pub(super) struct Table {
     accounts: Spread,
     comparison: Comparison,
@@ -58,8 +58,8 @@ impl Table {
     /// Finds the first account of this name, whatever the case of its letters, and the one that stands in for it if
     /// there is none, or none that can be authenticated against. Either way one place is read, and one line there.
     pub(super) fn find(&self, name: &[u8]) -> Found {
-        let Place { position, is_found } = self.accounts.find(name);
-        let read = black_box(self.account(Line::Account(position)));
+        let Place { position, line, is_found } = self.accounts.find(name);
+        let read = black_box(Layout::parse(line).map(|layout| (Line::Account(position), layout)));
         let usable = || read.filter(|account| self.is_usable(*account));
         let account = read.filter(|_| is_found);
         match self.comparison {
@@ -69,34 +69,13 @@ impl Table {
         }
     }
 
-    /// Reads the account on a line.
-    fn account(&self, line: Line) -> Option<(Line, Layout)> {
-        let rest = self.rest(line)?;
-        let rest = rest.get(..=LINE_MAX).unwrap_or(rest);
-        let layout = Layout::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)?;
-        Some((line, layout))
-    }
-
     /// Returns what is on a line that was read.
     pub(super) fn entry(&self, (line, layout): (Line, Layout)) -> Option<Entry<'_>> {
-        layout.entry(self.rest(line)?.get(..layout.len())?)
-    }
-
-    /// Returns what there is from this line on.
-    fn rest(&self, line: Line) -> Option<&[u8]> {
-        match line {
+        let rest = match line {
             Line::Account(position) => self.accounts.rest(position),
-            Line::InFile(position) => self.decoys.as_ref()?.file.get(position..),
-        }
-    }
-
-    /// Returns the line behind the one that this one is part of, in the file.
-    fn behind(&self, line: Line) -> Option<Line> {
-        let length = memchr(b'\n', self.rest(line)?)?;
-        match line {
-            Line::Account(_) => None,
-            Line::InFile(position) => Some(Line::InFile(position + length + 1)),
-        }
+            Line::InFile(position) => self.decoys.as_ref()?.file.get(position..)?,
+        };
+        layout.entry(rest.get(..layout.len())?)
     }
 
     /// Returns how many lines are malformed, and the number of the first.
@@ -106,22 +85,25 @@ impl Table {
 
     /// Chooses the account that a name without one is authenticated against; `None` if no account can be.
     fn decoy(&self, name: &[u8]) -> Option<(Line, Layout)> {
-        let decoys = self.decoys.as_ref()?;
-        let position = decoys.key.position(name, u64::try_from(decoys.file.len()).ok()?);
-        let near = self.usable_behind(Line::InFile(usize::try_from(position).ok()?));
-        near.or_else(|| self.account(Line::InFile(decoys.first)))
-    }
-
-    /// Finds an account that can be authenticated against a few lines behind the one that this one is part of.
-    fn usable_behind(&self, line: Line) -> Option<(Line, Layout)> {
-        let behind = |line: &Line| self.behind(*line);
-        let mut lines = successors(behind(&line), behind).take(DECOY_LINES).filter_map(|line| self.account(line));
-        lines.find(|account| self.is_usable(*account))
+        let Decoys { key, file, first } = self.decoys.as_ref()?;
+        let position = usize::try_from(key.position(name, u64::try_from(file.len()).ok()?)).ok()?;
+        let line_behind = |position: usize| Some(position + memchr(b'\n', file.get(position..)?)? + 1);
+        let lines = successors(line_behind(position), |start| line_behind(*start)).take(DECOY_LINES);
+        let usable = |start| account_in(file, start).filter(|account| self.is_usable(*account));
+        lines.filter_map(usable).next().or_else(|| account_in(file, *first))
     }
 
     fn is_usable(&self, account: (Line, Layout)) -> bool {
         self.entry(account).is_some_and(|entry| entry.is_usable(self.comparison))
     }
+}
+
+/// Reads the account on a line of what is kept of the file.
+fn account_in(file: &[u8], start: usize) -> Option<(Line, Layout)> {
+    let rest = file.get(start..)?;
+    let rest = rest.get(..=LINE_MAX).unwrap_or(rest);
+    let layout = Layout::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)?;
+    Some((Line::InFile(start), layout))
 }
 
 impl Decoys {
