@@ -10,17 +10,17 @@ use super::{ROOM, SLOTS_MAX, Slots, Spread, TAG, tag};
 use crate::pwfile::entry::write_lowercase;
 use crate::sys;
 
-/// A slot has more lines only if they repeat names: one of ten thousand files of a million names has another such slot.
-const LINES_MAX: u8 = 12;
+/// Slots with more than so many lines of average length have lines left out whose names are repeated; without those few
+/// have as many.
+const LINES_MAX: usize = 12;
 
 /// Which slot each line of a file goes to.
 pub(super) struct Plan<'f> {
     file: &'f [u8],
     slots: Slots,
     of_lines: Vec<u32>,
-    /// How many bytes and lines each slot has; of lines only whether there are too many.
+    /// How much the lines of each slot take.
     sizes: Vec<u32>,
-    counts: Vec<u8>,
 }
 
 /// The slot of what is no account, or is none that can be found.
@@ -30,52 +30,49 @@ impl<'f> Plan<'f> {
     pub(super) fn with_room_for(file: &'f [u8]) -> Result<Self, TryReserveError> {
         let lines = memchr_iter(b'\n', file).count() + 1;
         let count = lines.min(SLOTS_MAX);
-        let (mut of_lines, mut sizes, mut counts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut of_lines, mut sizes) = (Vec::new(), Vec::new());
         of_lines.try_reserve_exact(lines)?;
         sizes.try_reserve_exact(count)?;
-        counts.try_reserve_exact(count)?;
         sys::prefer_huge_pages(sizes.spare_capacity_mut());
         sizes.resize(count, 0);
-        counts.resize(count, 0);
-        Ok(Self { file, slots: Slots { count, size: 1, keys: RandomState::new() }, of_lines, sizes, counts })
+        Ok(Self { file, slots: Slots { count, size: 1, keys: RandomState::new() }, of_lines, sizes })
     }
 
     pub(super) fn assign(&mut self, mut name_of: impl FnMut(usize, &'f [u8]) -> Option<&'f [u8]>) {
-        for (start, line) in lines(self.file) {
-            let Some(name) = name_of(start, line) else {
-                self.of_lines.push(NO_SLOT);
-                continue;
-            };
-            let slot = self.slots.of(name);
-            self.of_lines.push(u32::try_from(slot).unwrap_or(NO_SLOT));
-            self.sizes[slot] = self.sizes[slot].saturating_add(size(line));
-            self.counts[slot] = self.counts[slot].saturating_add(1);
+        let slot = |name| u32::try_from(self.slots.of(name)).unwrap_or(NO_SLOT);
+        let slots = lines(self.file).map(|(start, line)| name_of(start, line).map_or(NO_SLOT, slot));
+        self.of_lines.extend(slots);
+        self.measure();
+    }
+
+    /// Adds up what slots take: apart from parsing, as it has to wait for memory that is here and there.
+    fn measure(&mut self) {
+        self.sizes.fill(0);
+        for ((_, line), slot) in lines(self.file).zip(&self.of_lines) {
+            if let Some(sum) = self.sizes.get_mut(*slot as usize) {
+                *sum = sum.saturating_add(size(line));
+            }
         }
     }
 
     /// Leaves out lines whose name an earlier one has, where there are so many that looking for the first would take
     /// long.
     pub(super) fn leave_out_repeated(&mut self) -> Result<(), TryReserveError> {
-        let is_crowded = |count: &u8| *count > LINES_MAX;
-        if !self.counts.iter().any(is_crowded) {
+        let crowded = self.total().div_ceil(self.slots.count) * LINES_MAX;
+        let is_crowded = |size: &u32| *size as usize > crowded;
+        if !self.sizes.iter().any(is_crowded) {
             return Ok(());
-        }
-        for (size, _) in self.sizes.iter_mut().zip(&self.counts).filter(|(_, count)| is_crowded(count)) {
-            *size = 0;
         }
         let mut seen = HashSet::new();
         for ((_, line), slot) in lines(self.file).zip(&mut self.of_lines) {
-            let index = *slot as usize;
-            if !self.counts.get(index).is_some_and(is_crowded) {
-                continue;
-            }
-            seen.try_reserve(1)?;
-            if seen.insert(Name::of(line)) {
-                self.sizes[index] += size(line);
-            } else {
-                *slot = NO_SLOT;
+            if self.sizes.get(*slot as usize).is_some_and(is_crowded) {
+                seen.try_reserve(1)?;
+                if !seen.insert(Name::of(line)) {
+                    *slot = NO_SLOT;
+                }
             }
         }
+        self.measure();
         Ok(())
     }
 
@@ -100,11 +97,14 @@ impl<'f> Plan<'f> {
         Ok(Spread { bytes, slots, spare })
     }
 
+    fn total(&self) -> usize {
+        self.sizes.iter().map(|size| *size as usize).sum()
+    }
+
     /// Divides memory into slots. Instead of their sizes there is then how much of each the lines of earlier ones take;
     /// returns where the last line ends.
     fn divide(&mut self) -> usize {
-        let total: usize = self.sizes.iter().map(|size| *size as usize).sum();
-        self.slots.size = (total * ROOM.0).div_ceil(self.slots.count * ROOM.1).max(1);
+        self.slots.size = (self.total() * ROOM.0).div_ceil(self.slots.count * ROOM.1).max(1);
         let mut end = 1;
         for (slot, size) in self.sizes.iter_mut().enumerate() {
             let slot_start = self.slots.before(slot) + 1;
