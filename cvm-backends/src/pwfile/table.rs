@@ -36,12 +36,12 @@ pub(super) struct Table {
     malformed: Option<(usize, usize)>,
 }
 
-/// How decoys are chosen, and where they come from.
+/// How decoys are chosen: by positions in the file, as whoever scans it does.
 struct Decoys {
     key: DecoyKey,
-    /// The file; only its first usable line if passwords are plain text.
+    /// Of plain text only the first usable line.
     file: Zeroizing<Vec<u8>>,
-    /// The first usable line.
+    /// Where the first usable line begins.
     first: usize,
 }
 
@@ -98,16 +98,8 @@ impl Table {
     }
 }
 
-/// Reads the account on a line of what is kept of the file.
-fn account_in(file: &[u8], start: usize) -> Option<(Line, Layout)> {
-    let rest = file.get(start..)?;
-    let rest = rest.get(..=LINE_MAX).unwrap_or(rest);
-    let layout = Layout::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)?;
-    Some((Line::InFile(start), layout))
-}
-
 impl Decoys {
-    /// Keeps the file, in which whoever scans it chooses by position, too, or what will do of it.
+    /// Keeps what decoys come from: where any will do, the file is not needed.
     fn new(key: DecoyKey, first: usize, file: Zeroizing<Vec<u8>>, comparison: Comparison) -> Self {
         if comparison != Comparison::Plain {
             return Self { key, file, first };
@@ -115,6 +107,14 @@ impl Decoys {
         let line = file.get(first..).and_then(|rest| rest.split(|&byte| byte == b'\n').next());
         Self { key, file: Zeroizing::new(line.unwrap_or_default().to_vec()), first: 0 }
     }
+}
+
+/// Reads the account on a line of what is kept of the file.
+fn account_in(file: &[u8], start: usize) -> Option<(Line, Layout)> {
+    let rest = file.get(start..)?;
+    let rest = rest.get(..=LINE_MAX).unwrap_or(rest);
+    let layout = Layout::parse(rest.get(..memchr(b'\n', rest).unwrap_or(rest.len()))?)?;
+    Some((Line::InFile(start), layout))
 }
 
 impl fmt::Debug for Table {
