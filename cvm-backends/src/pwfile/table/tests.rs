@@ -1,4 +1,4 @@
-//! Lines, the index over them, and decoys (SPEC section 8, cvm-pwfile).
+//! Lines, accounts by their names, and decoys (SPEC section 8, cvm-pwfile).
 
 mod model;
 

@@ -1,4 +1,4 @@
-//! The index against a scan of the file from its start to its end.
+//! The table against a scan of the file from its start to its end.
 
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn the_index_finds_what_a_scan_finds(
+    fn the_table_finds_what_a_scan_finds(
         lines in prop::collection::vec(line(), 0..60),
         has_newline: bool,
         more in prop::collection::vec("[abAB#]{0,3}", 0..8),
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pass_over_the_file_finds_what_the_index_finds_and_chooses_the_same_decoy(
+    fn a_pass_over_the_file_finds_what_the_table_finds_and_chooses_the_same_decoy(
         lines in prop::collection::vec(line(), 0..60),
         name in "[abAB]{1,2}",
         chunk in 1..80_usize,
