@@ -61,8 +61,11 @@ impl Spread {
     pub(super) fn find(&self, name: &[u8]) -> Place<'_> {
         let slot = self.slots.of(name);
         let (found, behind) = self.walk(slot, name);
-        let position = found.or_else(|| self.next_line(behind)).unwrap_or(self.spare);
-        Place { position, line: until_newline(self.rest(position)), is_found: found.is_some() }
+        if let Some((position, line)) = found {
+            return Place { position, line, is_found: true };
+        }
+        let position = self.next_line(behind).unwrap_or(self.spare);
+        Place { position, line: until_newline(self.rest(position)), is_found: false }
     }
 
     /// Returns what there is from this position on.
@@ -72,7 +75,7 @@ impl Spread {
 
     /// Finds the first line of this name in its slot, and where the lines of the slot end. All of them are looked at,
     /// wherever the name is.
-    fn walk(&self, slot: usize, name: &[u8]) -> (Option<usize>, usize) {
+    fn walk(&self, slot: usize, name: &[u8]) -> (Option<(usize, &[u8])>, usize) {
         let (tag, before) = (tag(slot), self.slots.before(slot));
         let near = self.rest(before);
         // Memory that is far away comes in one go if it is asked for at once.
@@ -80,13 +83,14 @@ impl Spread {
         // A line has no other colon before that of its name.
         let is_possible = memchr(b':', name).is_none();
         let (mut found, mut start) = (None, until_newline(near).len() + 1);
-        while let Some((of_line, line)) = near.get(start..).and_then(|rest| rest.split_first_chunk())
+        while let Some((of_line, rest)) = near.get(start..).and_then(|rest| rest.split_first_chunk())
             && *of_line >= tag
         {
+            let line = until_newline(rest);
             if *of_line == tag && is_named(line, name) && is_possible && found.is_none() {
-                found = Some(before + start + TAG);
+                found = Some((before + start + TAG, line));
             }
-            start += TAG + until_newline(line).len() + 1;
+            start += TAG + line.len() + 1;
         }
         (found, before + start)
     }
