@@ -6,7 +6,7 @@ use super::entry::{Entry, LINE_MAX};
 use super::table::Table;
 use crate::password::Comparison;
 
-/// Fails unless an account is what is written in its line, and the index finds what a scan finds.
+/// Fails unless an account is what is written in its line, and the table finds what a scan finds.
 pub(crate) fn check(name: &[u8], file: &[u8]) {
     let accounts = file.split(|&byte| byte == b'\n').filter_map(|line| {
         let entry = Entry::parse(line)?;

@@ -1,7 +1,7 @@
 //! `cvm-pwfile`: accounts in a file of passwd(5) lines.
 //!
 //! Names match whatever the case of their ASCII letters; the first line with a name counts. Lines that begin with `#`
-//! are comments, lines that are not passwd(5) are no accounts. [`PwFile`] keeps an index and looks for changes;
+//! are comments, lines that are not passwd(5) are no accounts. [`PwFile`] keeps the accounts and looks for changes;
 //! [`PwScan`] reads the file once for each request.
 
 #[cfg(any(test, feature = "testing"))]
@@ -10,6 +10,7 @@ mod entry;
 mod needle;
 mod pass;
 mod scan;
+mod spread;
 mod table;
 
 use std::io;
@@ -40,7 +41,7 @@ pub struct Options {
     pub comparison: Comparison,
 }
 
-/// The module as a server runs it: an index of the file's last whole version.
+/// The module as a server runs it: the accounts of the file's last whole version.
 ///
 /// Lines that are no accounts are counted in a notice, which is not repeated while a version says the same.
 pub struct PwFile {

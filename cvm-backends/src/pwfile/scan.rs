@@ -1,4 +1,4 @@
-//! One request, one pass over the file: what command mode does instead of building an index.
+//! One request, one pass over the file: what command mode does instead of keeping the accounts.
 
 use std::fs::File;
 use std::io;
@@ -95,7 +95,7 @@ impl Module for PwScan {
             self.unreadable.give(&self.notices, format_args!("{}: {error}", path.display()));
             Temporary::IO
         })?;
-        // An entry without a password is no account, as in the index.
+        // An entry without a password is no account, as for a server.
         Ok(match account.filter(|line| Entry::parse(line).is_some_and(|entry| !entry.password.is_empty())) {
             Some(line) => Lookup::Known(ScannedAccount { line, decoy }),
             None => Lookup::Unknown { scope: None, decoy: decoy.map(|line| ScannedAccount { line, decoy: None }) },

@@ -1,4 +1,4 @@
-//! Lines, the index over them, and decoys (SPEC section 8, cvm-pwfile).
+//! Lines, accounts by their names, and decoys (SPEC section 8, cvm-pwfile).
 
 mod model;
 
@@ -144,11 +144,15 @@ fn a_hundred_thousand_accounts_are_found() {
 }
 
 #[test]
-fn a_hundred_thousand_lines_of_one_name_take_no_longer_than_others() {
-    let mut content = "al:pw:7:7:::\n".repeat(100_000);
-    content.push_str("bo:pw:8:8:::\n");
+fn many_lines_of_one_name_take_no_longer_than_others() {
+    let mut content = "al:pw:7:7:::\n".repeat(200_000);
+    for number in 0..100_000 {
+        content.push_str(&format!("user{number}:pw:{number}:1:::\naL:again:8:8:::\n"));
+    }
     let table = table(content);
-    assert_eq!((uid(&table, "al"), uid(&table, "bo")), (Some(7), Some(8)));
+    for number in 0..100_000 {
+        assert_eq!((uid(&table, &format!("user{number}")), uid(&table, "AL")), (Some(number), Some(7)));
+    }
 }
 
 const HASH: &str = "$1$saltsalt$9xy1btjgzLYfb7hivXtC//";
@@ -161,7 +165,9 @@ fn decoy(table: &Table, name: &str) -> Option<String> {
 #[test]
 fn a_table_without_usable_entries_has_no_decoy() {
     for content in ["", "\n", "# c\n", "al::1:1:::\n", "malformed\n"] {
-        assert_eq!(decoy(&table(content), "nobody"), None, "{content:?}");
+        for comparison in [Comparison::Plain, Comparison::Crypt] {
+            assert_eq!(decoy(&of_kind(content, comparison), "nobody"), None, "{content:?}");
+        }
     }
     let locked = format!("a::1:1:::\nb:x:1:1:::\nc:!{HASH}:1:1:::\nd:*:1:1:::\ne:secret:1:1:::\n#f:{HASH}:1:1:::\n");
     assert_eq!(decoy(&of_kind(locked, Comparison::Crypt), "nobody"), None);
@@ -191,9 +197,9 @@ fn only_usable_entries_become_decoys() {
 fn a_name_has_the_same_decoy_in_every_process() {
     let mut content = String::new();
     for number in 0..200 {
-        content.push_str(&format!("user{number}:pw{number}:1:1:::\n"));
+        content.push_str(&format!("user{number}:{HASH}:1:1:::\n"));
     }
-    let (one, other) = (table(&content), table(&content));
+    let (one, other) = (of_kind(&content, Comparison::Crypt), of_kind(&content, Comparison::Crypt));
     let mut chosen = std::collections::BTreeSet::new();
     for number in 0..200 {
         let name = format!("Nobody{number}");
@@ -207,18 +213,35 @@ fn a_name_has_the_same_decoy_in_every_process() {
 #[test]
 fn a_few_usable_entries_among_many_locked_ones_are_found() {
     let locked = "a::1:1:::\n".repeat(1000);
-    let table = table(format!("{locked}usable:pw:1:1:::\n{locked}"));
-    for name in 0..100 {
-        assert_eq!(decoy(&table, &format!("{name}")).as_deref(), Some("usable"));
+    for comparison in [Comparison::Plain, Comparison::Crypt] {
+        let table = of_kind(format!("{locked}usable:{HASH}:1:1:::\n{locked}"), comparison);
+        for name in 0..100 {
+            assert_eq!(decoy(&table, &format!("{name}")).as_deref(), Some("usable"));
+        }
     }
 }
 
 #[test]
 fn in_a_plain_table_something_stands_in_for_every_name() {
-    let table = table("a:x:1:1:::\nb::1:1:::\nc:y:1:1:::\n");
-    for name in ["a", "b", "c", "d", "e", "f", "g"] {
-        let Found { account, decoy } = table.find(name.as_bytes());
-        assert_eq!(account.is_some(), ["a", "b", "c"].contains(&name));
-        assert!(decoy.is_some_and(|decoy| !table.entry(decoy).unwrap().password.is_empty()), "{name}");
+    let mut content = String::new();
+    for number in 0..1000 {
+        let password = if number % 2 == 0 { "" } else { "pw" };
+        content.push_str(&format!("user{number}:{password}:1:1:::\n"));
     }
+    let table = table(content);
+    for number in 0..2000 {
+        let Found { account, decoy } = table.find(format!("user{number}").as_bytes());
+        assert_eq!(account.is_some(), number < 1000);
+        assert!(decoy.is_some_and(|decoy| !table.entry(decoy).unwrap().password.is_empty()), "{number}");
+    }
+}
+
+#[test]
+fn of_a_file_of_plain_text_nothing_is_kept_but_accounts_and_a_line() {
+    let content = format!("# {}\nal:pw:1:1:::\nbo:pw:2:2:::\n", "c".repeat(100_000));
+    let kept = |comparison| of_kind(&content, comparison).decoys.map(|decoys| decoys.file.len());
+    assert_eq!(kept(Comparison::Plain), Some("al:pw:1:1:::".len()));
+    assert_eq!(kept(Comparison::Crypt), None, "none of the passwords is usable");
+    let content = content.replace("pw", HASH);
+    assert_eq!(of_kind(&content, Comparison::Crypt).decoys.map(|decoys| decoys.file.len()), Some(content.len()));
 }

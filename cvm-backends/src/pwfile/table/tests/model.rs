@@ -1,4 +1,4 @@
-//! The index against a scan of the file from its start to its end.
+//! The table against a scan of the file from its start to its end.
 
 use proptest::prelude::*;
 
@@ -34,6 +34,17 @@ impl ReadAt for Bytes<'_> {
     }
 }
 
+/// The whole line of an account.
+fn text_of(table: &Table, (line, layout): (Line, Layout)) -> String {
+    let bytes = match line {
+        Line::Account(position) => table.accounts.rest(position),
+        Line::InFile(position) => &table.decoys.as_ref().unwrap().file[position..],
+    };
+    let line = bytes.split(|&byte| byte == b'\n').next().unwrap();
+    assert_eq!(line.len(), layout.len());
+    String::from_utf8(line.to_vec()).unwrap()
+}
+
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         8 => "[abAB]{1,2}:[a-z]{0,3}:[0-9]{1,3}:[0-9]{1,3}:[a,:]{0,3}:/[a-z]{0,3}:[a-z:]{0,3}",
@@ -44,7 +55,7 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn the_index_finds_what_a_scan_finds(
+    fn the_table_finds_what_a_scan_finds(
         lines in prop::collection::vec(line(), 0..60),
         has_newline: bool,
         more in prop::collection::vec("[abAB#]{0,3}", 0..8),
@@ -61,12 +72,12 @@ proptest! {
     }
 
     #[test]
-    fn a_pass_over_the_file_finds_what_the_index_finds_and_chooses_the_same_decoy(
+    fn a_pass_over_the_file_finds_what_the_table_finds_and_chooses_the_same_decoy(
         lines in prop::collection::vec(line(), 0..60),
         name in "[abAB]{1,2}",
         chunk in 1..80_usize,
         parts in 1..5_u64,
-        comparison in prop_oneof![Just(Comparison::Plain), Just(Comparison::Crypt)],
+        comparison in prop_oneof![Just(Comparison::Plain), Just(Comparison::Crypt), Just(Comparison::Auto)],
     ) {
         let hash = "./17m29LFAflg";
         let file = lines.join("\n").replace(":x:", &format!(":{hash}:"));
@@ -76,21 +87,22 @@ proptest! {
         let found = pass.over(&Bytes(file.as_bytes()), parts, chunk).unwrap();
         prop_assert_eq!((found.size, found.ends_in_newline), (file.len() as u64, file.ends_with('\n')));
         let text = |line: Option<Zeroizing<Vec<u8>>>| line.map(|line| String::from_utf8(line.to_vec()).unwrap());
-        let told = |line: Option<(Line, Layout)>| line.map(|(line, _)| {
-            let rest = &file[usize::try_from(line.0).unwrap()..];
-            rest.split('\n').next().unwrap().to_owned()
-        });
-        prop_assert_eq!(text(found.account), told(table.find(name.as_bytes()).account));
-        prop_assert_eq!(text(found.decoy), told(table.decoy(name.as_bytes())));
+        let told = |line: Option<(Line, Layout)>| line.map(|line| text_of(&table, line));
+        let Found { account, decoy } = table.find(name.as_bytes());
+        prop_assert_eq!(text(found.account), told(account));
+        if comparison == Comparison::Plain {
+            prop_assert_eq!(found.decoy.is_some(), decoy.is_some_and(|decoy| table.is_usable(decoy)));
+        } else {
+            prop_assert_eq!(text(found.decoy), told(decoy));
+        }
     }
 
     #[test]
     fn no_bytes_are_too_strange(file: Vec<u8>, name: Vec<u8>) {
         let table = table(&file);
-        let found = table.find(&name).account.map(|line| table.entry(line).unwrap());
-        let found = found.map(|entry| (entry.name, entry.uid));
+        let Found { account, decoy } = table.find(&name);
+        let found = account.map(|line| table.entry(line).unwrap()).map(|entry| (entry.name, entry.uid));
         prop_assert_eq!(found, scan(&file, &name));
-        let decoy = table.decoy(&name).map(|line| table.entry(line).unwrap());
-        prop_assert!(decoy.is_none_or(|entry| !entry.password.is_empty()));
+        prop_assert!(decoy.is_none_or(|decoy| table.is_usable(decoy)));
     }
 }
