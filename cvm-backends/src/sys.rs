@@ -20,6 +20,10 @@ use zeroize::Zeroizing;
 /// The size of a huge page nearly everywhere; less memory than some of them has no use for one.
 const HUGE_PAGE: usize = 2 * 1024 * 1024;
 
+/// What is fetched at once.
+#[cfg(target_arch = "x86_64")]
+const CACHE_LINE: usize = 64;
+
 /// Asks for huge pages under memory that is about to be filled and then read here and there: there, and above all in a
 /// virtual machine, most of the time goes into finding out where small pages are.
 pub(crate) fn prefer_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
@@ -31,6 +35,20 @@ pub(crate) fn prefer_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
         unsafe { libc::madvise(ptr::with_exposed_provenance_mut(first), whole, libc::MADV_HUGEPAGE) };
     }
 }
+
+/// Has memory fetched into the processor's caches, and does not wait for it.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn fetch(memory: &[u8]) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for line in memory.chunks(CACHE_LINE) {
+        // SAFETY: every processor of this architecture has the instruction, and it changes nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+}
+
+/// Elsewhere it is fetched when it is read.
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const fn fetch(_: &[u8]) {}
 
 /// A shadow entry: the stored password, and days since 1970 or counts of days; negative where unset.
 pub(crate) struct Shadow {

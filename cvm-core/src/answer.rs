@@ -6,7 +6,7 @@ use crate::code::Code;
 use crate::exchange::{AfterLookup, Exchange, Policy, Refusal};
 use crate::module::{Cost, Lookup, Module, Temporary};
 use crate::observe::{Answered, Observer};
-use crate::wire::Packet;
+use crate::wire::{Packet, Request};
 
 /// How long whoever asks for an answer can wait for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub trait Answer: Send + Sync {
 
     /// Lets the module read its files again, changed or not; may block.
     fn reload(&self);
+
+    /// Hears of the packets of a round before they are answered one by one: together they may be faster.
+    fn anticipate(&self, _packets: &mut dyn Iterator<Item = &[u8]>) {}
 
     /// Answers one packet of up to 513 bytes (more than 512 are malformed) into `out`.
     fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome;
@@ -167,6 +170,11 @@ impl<M: Module, O: Observer> Answer for Answerer<M, O> {
 
     fn reload(&self) {
         self.module.reload();
+    }
+
+    fn anticipate(&self, packets: &mut dyn Iterator<Item = &[u8]>) {
+        let single = self.policy.single_credential();
+        self.module.anticipate(&mut packets.filter_map(|packet| Request::decode(packet, single).ok()));
     }
 
     fn answer(&self, packet: &[u8], out: &mut Packet, patience: Patience) -> Outcome {

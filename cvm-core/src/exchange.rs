@@ -33,7 +33,7 @@ pub enum Policy {
 
 impl Policy {
     /// Says what the single credential of a version 1 request is.
-    const fn single_credential(&self) -> CredentialType {
+    pub(crate) const fn single_credential(&self) -> CredentialType {
         match self {
             Self::Authenticate => CredentialType::PASSWORD,
             Self::Lookup { .. } => CredentialType::SECRET,

@@ -101,6 +101,10 @@ pub trait Module: Send + Sync {
         requests.iter().map(|request| self.lookup(request)).collect()
     }
 
+    /// Hears of several requests before the first of them is looked up: the place to have far memory fetched that their
+    /// look-ups will read. Nothing is decoded that is not taken.
+    fn anticipate(&self, _requests: &mut dyn Iterator<Item = Request<'_>>) {}
+
     /// Says what [`Self::authenticate`] against this account costs.
     fn authenticate_cost(&self, _account: &Self::Account) -> Cost {
         Cost::Inline

@@ -89,6 +89,14 @@ impl Module for PwFile {
         find(self.file.version(), request)
     }
 
+    fn anticipate(&self, requests: &mut dyn Iterator<Item = Request<'_>>) {
+        if let Ok(table) = self.file.last()
+            && table.is_far()
+        {
+            requests.for_each(|request| table.fetch(request.account().unwrap_or_default()));
+        }
+    }
+
     fn lookup_inline(&self, request: &Request<'_>) -> Result<Result<Lookup<Account>, Temporary>, Cost> {
         let version = self.file.now().map_err(|Due| Cost::Wait)?;
         Ok(find(version, request))

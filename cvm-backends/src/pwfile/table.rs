@@ -12,6 +12,9 @@ use super::entry::{DECOY_LINES, DecoyKey, Entry, LINE_MAX, Layout};
 use super::spread::{Place, Spread};
 use crate::password::Comparison;
 
+/// So much memory is near enough to be read without notice.
+const FAR: usize = 4 * 1024 * 1024;
+
 /// A line of a table, by the position of its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Line {
@@ -67,6 +70,16 @@ impl Table {
             Comparison::Plain if let Some(usable) = usable() => Found { account, decoy: Some(usable) },
             _ => Found { account, decoy: self.decoy(name) },
         }
+    }
+
+    /// Tells whether it is worth the time to fetch what is read for names.
+    pub(super) fn is_far(&self) -> bool {
+        self.accounts.size() > FAR
+    }
+
+    /// Has the memory fetched that [`Self::find`] will read, and does not wait for it.
+    pub(super) fn fetch(&self, name: &[u8]) {
+        self.accounts.fetch(name);
     }
 
     /// Returns what is on a line that was read.

@@ -208,6 +208,10 @@ impl Module for Batcher {
         4
     }
 
+    fn anticipate(&self, requests: &mut dyn Iterator<Item = Request<'_>>) {
+        requests.for_each(|request| self.0.push(request.account().unwrap_or_default().len()));
+    }
+
     fn lookup_all(&self, requests: &[Request<'_>]) -> Vec<Result<Lookup<Vec<u8>>, Temporary>> {
         self.0.push(requests.len());
         let found = |request: &Request<'_>| match request.account() {
@@ -248,6 +252,19 @@ fn codes_together(accounts: &[u8], told: &Record<Told>, sizes: &Record<usize>) -
         assert_eq!(out.get(5), if *code == 0 { Some(account) } else { None });
     }
     codes
+}
+
+#[test]
+fn a_module_hears_of_the_requests_of_a_round_and_of_nothing_else() {
+    let heard = Record::default();
+    let answerer = Answerer::new(Batcher(heard.clone()), Policy::Authenticate, ());
+    let packets: [&[u8]; 4] = [b"\x02\x01T\x01\x03abc\x03\x01p\0", b"\x02", b"", b"\x02\0\x01\x01a\0"];
+    answerer.anticipate(&mut packets.into_iter());
+    assert_eq!(heard.take(), [3, 1]);
+    let puppet = Answerer::new(Puppet::default(), Policy::Authenticate, ());
+    let mut packets = packets.into_iter();
+    puppet.anticipate(&mut packets);
+    assert_eq!(packets.len(), 4, "who does not want to hear costs nothing");
 }
 
 #[test]

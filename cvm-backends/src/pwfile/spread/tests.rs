@@ -36,6 +36,7 @@ fn what_has_no_accounts_has_no_lines() {
     for file in ["", "\n", "\n\n\n", "#\n", "# a:\n", ":\n"] {
         let spread = spread(file);
         for name in ["", "a", "#", "# a", "\n"] {
+            spread.fetch(name.as_bytes());
             let place = spread.find(name.as_bytes());
             assert!(!place.is_found && place.line.is_empty(), "{name:?} in {file:?}");
         }
@@ -99,15 +100,15 @@ fn most_lines_are_near_their_places() {
         place.position + place.line.len() <= before + NEAR
     };
     let near = lines.iter().filter(is_near).count();
-    assert!(near > 95_000, "{near} of 100000");
+    assert!(near > 92_000, "{near} of 100000");
 }
 
 #[test]
-fn memory_is_that_of_lines_and_a_third() {
+fn memory_is_that_of_lines_and_a_quarter() {
     let lines = users(100_000);
     let total: usize = lines.iter().map(|line| TAG + line.len() + 1).sum();
     let size = spread(lines.join("\n")).bytes.len();
-    assert!((total * 4 / 3..total * 27 / 20).contains(&size), "{size} for {total}");
+    assert!((total * 5 / 4..total * 51 / 40).contains(&size), "{size} for {total}");
 }
 
 #[test]
