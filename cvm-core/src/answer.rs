@@ -42,7 +42,8 @@ pub struct Asked<'a> {
 /// Something that answers packets: what a driver knows of modules, policies and observers.
 ///
 /// A driver calls [`refresh`](Self::refresh) when it has received a round of packets, [`answer`](Self::answer) for
-/// each, and [`end_round`](Self::end_round) before it sends the answers.
+/// each, and [`end_round`](Self::end_round) before it sends the answers. Between the first two it may call
+/// [`anticipate`](Self::anticipate).
 pub trait Answer: Send + Sync {
     /// Lets the module look whether its files have changed.
     fn refresh(&self);
@@ -59,6 +60,11 @@ pub trait Answer: Send + Sync {
     /// Says how many packets gain from being answered together, by [`Self::answer_all`]; 1 if none does.
     fn at_once(&self) -> usize {
         1
+    }
+
+    /// Says whether an event loop may answer packets with [`Patience::Blocking`] as long as that is quick.
+    fn waits_in_place(&self) -> bool {
+        false
     }
 
     /// Answers several packets, each as [`Self::answer`] does with [`Patience::Blocking`].
@@ -186,6 +192,10 @@ impl<M: Module, O: Observer> Answer for Answerer<M, O> {
 
     fn at_once(&self) -> usize {
         self.module.lookups_at_once()
+    }
+
+    fn waits_in_place(&self) -> bool {
+        self.module.waits_in_place()
     }
 
     fn answer_all(&self, asked: &mut [Asked<'_>]) {

@@ -105,6 +105,12 @@ pub trait Module: Send + Sync {
     /// look-ups will read. Nothing is decoded that is not taken.
     fn anticipate(&self, _requests: &mut dyn Iterator<Item = Request<'_>>) {}
 
+    /// Says whether an event loop may wait for the steps of this module itself as long as they are quick: for one that
+    /// starts neither threads nor programs for them, as those would stay at the loop's priority, and that gains from it.
+    fn waits_in_place(&self) -> bool {
+        false
+    }
+
     /// Says what [`Self::authenticate`] against this account costs.
     fn authenticate_cost(&self, _account: &Self::Account) -> Cost {
         Cost::Inline

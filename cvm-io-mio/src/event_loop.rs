@@ -70,7 +70,7 @@ pub(crate) struct EventLoop {
     /// What this thread is to do after this turn, if it may.
     own: Jobs,
     may_work: bool,
-    /// It would, if it might.
+    /// It would do what the last turn brought, if it might.
     wants_to_work: bool,
     /// When to try sockets again that failed.
     retry_at: Option<Instant>,
@@ -86,6 +86,12 @@ struct Ending {
     receive_until: Option<Instant>,
     refuse_at: Option<Instant>,
     end_at: Instant,
+}
+
+impl Drop for EventLoop {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
 }
 
 impl EventLoop {
@@ -140,7 +146,7 @@ impl EventLoop {
         Ok(std::mem::take(&mut self.own))
     }
 
-    /// Tells whether there were such jobs, and it might not.
+    /// Tells whether there were such jobs, whether it might do them or not.
     pub(crate) const fn wants_to_work(&self) -> bool {
         self.wants_to_work
     }
@@ -153,7 +159,7 @@ impl EventLoop {
 
     /// Learns that another thread is still at such a job after this time.
     pub(crate) fn go_without(&mut self, time: Duration) {
-        self.quick.learn(1, time, Instant::now());
+        self.quick.learn_loss(time, Instant::now());
     }
 
     /// Tells whether it was time to stop, and what was in hand is finished or takes too long.
@@ -319,8 +325,10 @@ impl EventLoop {
     fn hand_over(&mut self, now: Instant) {
         let Self { common, for_cpu, for_wait, done, own, quick, .. } = self;
         common.pools.cpu.take(for_cpu);
-        self.wants_to_work = !for_wait.is_empty() && quick.suits(for_wait.len(), common.pools.wait.is_idle(), now);
-        if self.wants_to_work && self.may_work {
+        let wait = &common.pools.wait;
+        self.wants_to_work =
+            !for_wait.is_empty() && common.answer.waits_in_place() && quick.suits(for_wait.len(), wait.is_idle(), now);
+        if self.wants_to_work && self.may_work && wait.admit_loop() {
             own.extend(for_wait.drain(..));
         }
         common.pools.wait.take(for_wait);

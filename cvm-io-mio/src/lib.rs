@@ -1,10 +1,11 @@
 //! The busy hub's server: drives [`cvm_core`] with edge-triggered epoll, through mio.
 //!
-//! [`serve`] runs one loop a thread. In a loop nothing waits: datagrams come and go in batches, a connection is a slot
-//! and a deadline, and what is not [`Cost::Inline`](cvm_core::module::Cost::Inline) goes to one of two bounded pools
-//! of niced threads, one for hashes and one for what waits for others. What a full pool has no room for is refused
-//! with code 4 at once. What others have answered in a moment so far, the thread of the loop waits for itself, as the way
-//! to a worker and back takes as long; should it take longer this time, another thread goes on with the loop.
+//! [`serve`] runs one loop a thread. In a loop hardly anything waits: datagrams come and go in batches, a connection is
+//! a slot and a deadline, and what is not [`Cost::Inline`](cvm_core::module::Cost::Inline) goes to one of two bounded
+//! pools of niced threads, one for hashes and one for what waits for others. What a full pool has no room for is refused
+//! with code 4 at once. A module may let the loop
+//! [wait in place](cvm_core::module::Module::waits_in_place) for what has mostly come in a moment, as the way to a worker
+//! and back takes as long; should it take longer this time, another thread goes on with the loop.
 //!
 //! Each turn of a loop is one round: it receives, lets the module look at its files, answers, writes the log, sends.
 //!

@@ -38,11 +38,12 @@ impl Loops {
         let mut started = Self { count: 0, results, stop: stop.into(), ended: ended.into() };
         for running in loops {
             let (seat, pool) = (Arc::clone(&running.seat), Arc::clone(&common.pools.wait));
+            // One that does not start says so, too.
+            started.count += 1;
             if let Err(error) = spawn(move || run(running, &seat, &pool)) {
                 let _ = started.end();
                 return Err(error);
             }
-            started.count += 1;
         }
         Ok(started)
     }
@@ -82,9 +83,9 @@ struct Told {
 impl Drop for Told {
     fn drop(&mut self) {
         let result = self.result.take().unwrap_or_else(|| Err(io::Error::other("a loop ended with a panic")));
-        // These fail only if nobody listens.
-        let _ = self.tell.send(result);
+        // These fail only if nobody listens: who has got the result may listen no more.
         let _ = rustix::io::write(&self.end, &[0]);
+        let _ = self.tell.send(result);
     }
 }
 
@@ -126,6 +127,7 @@ fn run(mut running: Box<Running>, seat: &Arc<Seat<Box<Running>>>, pool: &Arc<Poo
         let start = Instant::now();
         seat.leave(running, this);
         pool.run(&mut jobs);
+        pool.dismiss_loop();
         let Some(back) = seat.come_back() else { return go_home(&mut jobs) };
         running = back;
         running.event_loop.take_back(jobs, start.elapsed());

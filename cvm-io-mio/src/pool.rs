@@ -96,22 +96,24 @@ impl Drop for Job {
 
 /// Where the workers leave what is answered, for one loop.
 pub(crate) struct Mailbox {
-    done: Mutex<VecDeque<Box<Job>>>,
+    /// `None`: there is no loop any more.
+    done: Mutex<Option<VecDeque<Box<Job>>>>,
     waker: Waker,
 }
 
 impl Mailbox {
     pub(crate) fn new(waker: Waker) -> Arc<Self> {
-        Arc::new(Self { done: Mutex::default(), waker })
+        Arc::new(Self { done: Mutex::new(Some(VecDeque::new())), waker })
     }
 
     /// Leaves jobs; the first ones wake the loop, for the others too.
     fn post(&self, jobs: impl IntoIterator<Item = Box<Job>>) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mailbox = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(done) = &mut *mailbox else { return jobs.into_iter().for_each(drop) };
         let was_empty = done.is_empty();
         done.extend(jobs);
         if was_empty {
-            drop(done);
+            drop(mailbox);
             // It fails only if the loop is gone.
             let _ = self.waker.wake();
         }
@@ -119,7 +121,15 @@ impl Mailbox {
 
     /// Takes everything that was left.
     pub(crate) fn empty(&self, into: &mut VecDeque<Box<Job>>) {
-        into.append(&mut self.done.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(done) = &mut *self.done.lock().unwrap_or_else(PoisonError::into_inner) {
+            into.append(done);
+        }
+    }
+
+    /// Throws away, and wipes, what is left and will be.
+    pub(crate) fn close(&self) {
+        let left = self.done.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(left);
     }
 }
 
@@ -151,6 +161,8 @@ struct Queue {
     idle: usize,
     /// Workers that were woken and do not know it yet.
     called: usize,
+    /// Loops that do jobs themselves, each in the place of a worker.
+    loops: usize,
     closed: bool,
 }
 
@@ -163,6 +175,7 @@ impl Pool {
             workers: 0,
             idle: 0,
             called: 0,
+            loops: 0,
             closed: false,
         };
         Arc::new(Self { answer, tally, options, queue: Mutex::new(queue), work: Condvar::new() })
@@ -176,11 +189,17 @@ impl Pool {
         let mut queue = self.queue();
         // What an idle worker is about to take does not wait.
         let at_hand = queue.idle + queue.called + (self.options.workers - queue.workers);
+        let at_hand = at_hand.saturating_sub(queue.loops);
         let free = (self.options.room + at_hand).saturating_sub(queue.jobs.len());
         let taken = if queue.closed { 0 } else { free.min(jobs.len()) };
         queue.jobs.extend(jobs.drain(..taken));
+        self.staff(queue);
+    }
+
+    /// Has workers come for the jobs that wait.
+    fn staff(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
         let needed = queue.jobs.len().div_ceil(queue.share());
-        let more = needed.saturating_sub(queue.called).min(self.options.workers.saturating_sub(queue.active()));
+        let more = needed.saturating_sub(queue.called).min(self.options.workers.saturating_sub(queue.busy()));
         // Waking somebody is a system call.
         let woken = more.min(queue.idle);
         queue.idle -= woken;
@@ -195,7 +214,24 @@ impl Pool {
     /// Tells whether nobody is at work.
     pub(crate) fn is_idle(&self) -> bool {
         let queue = self.queue();
-        queue.active() == 0 && queue.jobs.is_empty()
+        queue.busy() == 0 && queue.jobs.is_empty()
+    }
+
+    /// Lets a loop do jobs itself in the place of a worker, unless as many as there may be are at work.
+    pub(crate) fn admit_loop(&self) -> bool {
+        let mut queue = self.queue();
+        let is_free = queue.busy() < self.options.workers;
+        queue.loops += usize::from(is_free);
+        is_free
+    }
+
+    /// Learns that the jobs of a loop are done.
+    pub(crate) fn dismiss_loop(self: &Arc<Self>) {
+        let mut queue = self.queue();
+        queue.loops -= 1;
+        if !queue.jobs.is_empty() {
+            self.staff(queue);
+        }
     }
 
     /// Takes no more jobs, and refuses those that nobody works on.
@@ -295,9 +331,9 @@ impl Pool {
 }
 
 impl Queue {
-    /// Counts the workers that are at work, or about to be.
-    const fn active(&self) -> usize {
-        self.workers - self.idle
+    /// Counts those that are at work, or about to be.
+    const fn busy(&self) -> usize {
+        self.workers - self.idle + self.loops
     }
 
     /// Returns how many jobs a worker takes, which is not all of them: while one waits for answers, another reads.

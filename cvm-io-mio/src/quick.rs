@@ -18,6 +18,9 @@ const UNKNOWN: Duration = Duration::from_micros(500);
 /// After so many turns without a pause the next one is short again.
 const TRUSTED_TURNS: u32 = 256;
 
+/// So many losses of the loop in that time make for a pause, however quick the other turns were.
+const LOSSES_MAX: u32 = 3;
+
 /// How long the turns take in which a loop has waited itself: some requests in a turn, as many as can be answered together.
 #[derive(Debug)]
 pub(crate) struct Quick {
@@ -27,12 +30,13 @@ pub(crate) struct Quick {
     paused_until: Option<Instant>,
     pause: Duration,
     turns: u32,
+    losses: u32,
 }
 
 impl Quick {
     /// `together` requests are answered in a turn.
     pub(crate) const fn new(together: usize) -> Self {
-        Self { together, average: UNKNOWN, paused_until: None, pause: PAUSE, turns: 0 }
+        Self { together, average: UNKNOWN, paused_until: None, pause: PAUSE, turns: 0, losses: 0 }
     }
 
     /// Tells whether the loop should do so many requests itself. Several that cannot be answered together workers do
@@ -51,17 +55,23 @@ impl Quick {
         let turns = u32::try_from(requests.div_ceil(self.together)).unwrap_or(u32::MAX).max(1);
         self.average = (self.average * 7 + time / turns) / 8;
         self.turns += 1;
-        if self.average > MOMENT {
+        if self.average > MOMENT || self.losses == LOSSES_MAX {
             self.leave_to_workers(now);
         } else if self.turns == TRUSTED_TURNS {
-            self.pause = PAUSE;
+            (self.turns, self.losses, self.pause) = (0, 0, PAUSE);
         }
+    }
+
+    /// Learns that a request took longer than this, so that another thread has the loop.
+    pub(crate) fn learn_loss(&mut self, time: Duration, now: Instant) {
+        self.losses += 1;
+        self.learn(1, time, now);
     }
 
     fn leave_to_workers(&mut self, now: Instant) {
         self.paused_until = now.checked_add(self.pause);
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        (self.average, self.turns) = (UNKNOWN, 0);
+        (self.average, self.turns, self.losses) = (UNKNOWN, 0, 0);
     }
 }
 
@@ -103,6 +113,17 @@ mod tests {
         (0..TRUSTED_TURNS).for_each(|_| quick.learn(1, micros(50), now));
         quick.learn(1, micros(9000), now);
         assert!(!quick.suits(1, true, now) && quick.suits(1, true, now + PAUSE));
+    }
+
+    #[test]
+    fn a_few_losses_are_enough() {
+        let now = Instant::now();
+        let mut quick = Quick::new(1);
+        for loss in 1..=LOSSES_MAX {
+            (0..50).for_each(|_| quick.learn(1, micros(100), now));
+            quick.learn_loss(micros(2000), now);
+            assert_eq!(quick.suits(1, true, now), loss < LOSSES_MAX);
+        }
     }
 
     #[test]

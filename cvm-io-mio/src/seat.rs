@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use rustix::process::Pid;
 
-/// How long a thread may be at a job at most before it loses the loop.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(2);
-
-/// How often it is looked whether it is still at the same job as before.
+/// How often it is looked whether a thread is still at the same job as before.
 const TICK: Duration = Duration::from_millis(1);
+
+/// How long it may be at a job at most before it loses the loop.
+pub(crate) const PATIENCE: Duration = TICK.saturating_mul(2);
 
 /// After so many ticks without a job, whoever watches sleeps until there is one.
 const QUIET_TICKS: u32 = 20;
@@ -35,8 +35,10 @@ struct State<L> {
 enum Watch {
     /// Nobody does, and somebody should be hired for it.
     Wanted,
-    /// Nobody can until the thread that has lost the loop has done its job.
+    /// Nobody does until the thread that has lost the loop has done its job.
     Lost,
+    /// Nobody ever will: there are no threads to be had.
+    Never,
     /// Somebody has been hired, who looks at each tick as soon as he is there.
     Ticks,
     /// Somebody wants to be woken when the loop is left.
@@ -59,9 +61,9 @@ impl<L> Seat<L> {
         is_wanted
     }
 
-    /// Learns that nobody can be hired.
+    /// Learns that nobody can be hired; it is not tried again.
     pub(crate) fn stays_unwatched(&self) {
-        self.state().watch = Watch::Lost;
+        self.state().watch = Watch::Never;
     }
 
     /// Tells whether somebody would go on with a loop that is left.
@@ -103,7 +105,11 @@ impl<L> Seat<L> {
                 state = self.wakes.wait_while(state, sleeps).unwrap_or_else(PoisonError::into_inner);
                 (seen, quiet) = (state.times, 0);
             }
-            state = self.wakes.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
+            let (woken, tick) = self.wakes.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if !tick.timed_out() {
+                continue;
+            }
             let is_same = state.times == seen;
             if is_same && let Some((left, thread)) = state.left.take() {
                 state.watch = Watch::Lost;

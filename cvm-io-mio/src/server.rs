@@ -45,11 +45,11 @@ pub struct Signals<'a> {
 pub struct Options {
     /// How long a connection may take for its whole input, and again for its whole output.
     pub io_timeout: Duration,
-    /// The loops, each with a thread of its own; at least one.
+    /// The loops, each on a thread, and a second one where it may wait; at least one.
     pub threads: usize,
     /// The most threads that hash; at least one.
     pub cpu_workers: usize,
-    /// The most threads that wait for something else; at least one.
+    /// The most threads that wait for something else, a loop that does so itself counted; at least one.
     pub wait_workers: usize,
     /// The most requests that wait for each kind of threads.
     pub queue: usize,

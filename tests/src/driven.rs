@@ -131,6 +131,10 @@ impl Module for Accounts {
         Ok(())
     }
 
+    fn waits_in_place(&self) -> bool {
+        true
+    }
+
     fn authenticate_cost(&self, name: &Vec<u8>) -> Cost {
         match name.get(..4) {
             Some(b"hash") => Cost::Cpu,

@@ -18,8 +18,9 @@
 //! | a file in which programs are looked for | 5 more: it is read whole |
 //! | permissions | a thread that lives as long as the look-up |
 //!
-//! A home is remembered, with the dot-qmail files that it has, if it is on a local disk and has at most 256 entries; there
-//! is room for a hundred thousand homes, in 8 MB. Its look tells whether what is remembered holds, whatever is changed.
+//! A home is remembered, with the dot-qmail files that it has, if it is on a local disk, has at most 256 entries, and
+//! calls none of these files by capital letters or more than ASCII; there is room for a hundred thousand homes, in 8 MB.
+//! Its look tells whether what is remembered holds, whatever is changed.
 //!
 //! What asks no name service and checks no permissions is answered in an event loop, if the folders are on local file
 //! systems. Everything else is handed to whoever can wait; so is what needs a control file that is large and has

@@ -178,6 +178,10 @@ impl<D: Database> Module for Sql<D> {
         requests.iter().map(found).collect()
     }
 
+    fn waits_in_place(&self) -> bool {
+        true
+    }
+
     fn authenticate(&self, account: &Account, request: &Request<'_>) -> Result<Verdict, Temporary> {
         let stored = account.row.password().unwrap_or_default();
         self.judge.matches(stored, || Some(account.decoy.as_slice()), request).map(Verdict::from_match)

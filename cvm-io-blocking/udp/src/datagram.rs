@@ -84,7 +84,7 @@ impl Datagram {
         Some((packet, self.way_back.as_ref()?)).filter(|(packet, _)| !is_refusal(packet))
     }
 
-    /// Wipes it: there is none.
+    /// Wipes it; then there is none.
     pub fn clear(&mut self) {
         self.bytes.zeroize();
         (self.len, self.way_back) = (0, None);

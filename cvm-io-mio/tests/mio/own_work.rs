@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cvm_io_mio::Options;
 
-use crate::support::{HANGING, Server, eventually, failure, login, options, receive, start, success};
+use crate::support::{HANGING, Server, eventually, failure, is_quiet, login, options, receive, send, start, success};
 
 fn wait(server: &Server) {
     assert_eq!(server.ask(&login(b"W", b"wait")), success(b"W"));
@@ -28,7 +28,7 @@ fn accustomed(options: Options) -> Server {
 
 #[test]
 fn a_wait_that_is_longer_than_the_others_delays_nobody_else() {
-    let server = accustomed(options());
+    let server = accustomed(Options { wait_workers: 2, ..options() });
     for _ in 0..3 {
         server.seen.close_gate();
         let (slow, begun) = (server.udp(), server.seen.begun());
@@ -46,6 +46,25 @@ fn a_wait_that_is_longer_than_the_others_delays_nobody_else() {
         server.seen.open_gate();
         assert_eq!((receive(&slow), receive(&other)), (success(b"S"), success(b"O")));
         assert!(eventually(HANGING, || loop_waits(&server)));
+    }
+}
+
+#[test]
+fn loops_that_wait_count_as_workers() {
+    for threads in [1, 2] {
+        let server = accustomed(Options { threads, ..options() });
+        server.seen.close_gate();
+        let (socket, begun) = (server.udp(), server.seen.begun());
+        socket.send(&login(b"1", b"wait")).unwrap();
+        assert!(server.seen.has_begun(begun + 1));
+        // Both loops get some.
+        let others: Vec<_> = (0..20).map(|_| server.udp()).collect();
+        others.iter().for_each(|other| send(other, &login(b"2", b"wait")));
+        assert!(others.iter().all(is_quiet));
+        assert_eq!(server.seen.begun(), begun + 21, "there may be one at a time, beside those for which nothing waits");
+        server.seen.open_gate();
+        assert_eq!(receive(&socket), success(b"1"));
+        assert!(others.iter().all(|other| receive(other) == success(b"2")));
     }
 }
 

@@ -58,7 +58,8 @@ impl<'f> Plan<'f> {
     /// Leaves out lines whose name an earlier one has, where there are so many that looking for the first would take
     /// long.
     pub(super) fn leave_out_repeated(&mut self) -> Result<(), TryReserveError> {
-        let crowded = self.total().div_ceil(self.slots.count) * LINES_MAX;
+        let accounts = self.of_lines.iter().filter(|slot| **slot != NO_SLOT).count();
+        let crowded = self.total().div_ceil(accounts.max(1)) * LINES_MAX;
         let is_crowded = |size: &u32| *size as usize > crowded;
         if !self.sizes.iter().any(is_crowded) {
             return Ok(());
