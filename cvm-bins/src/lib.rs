@@ -12,6 +12,7 @@ mod sys;
 // What a program is made of: also for the packages below this one.
 pub mod asking;
 pub mod environment;
+pub mod memory;
 pub mod program;
 pub mod sasl;
 pub mod serving;

@@ -18,6 +18,7 @@ use rustix::stdio::{stdin, stdout};
 
 use crate::access_log::AccessLog;
 use crate::environment::{self, SettingError};
+use crate::memory;
 use crate::program::{Program, Stopped, complain, named};
 use crate::runtime::{self, Runtime};
 use crate::sockets::{self, Ownership};
@@ -66,6 +67,7 @@ pub fn run<M: Module + 'static, O: Module + 'static>(
         let notices = Notices::new(|text| complain(&text));
         return answer_one(|| once(notices).map(|module| answerer(module, ())));
     }
+    memory::share_heap_if_limited();
     let endpoints = parse_endpoints(program, endpoints)?;
     let runtime = runtime::Settings::from_environment(runtime)?;
     let ownership = Ownership::from_environment()?;

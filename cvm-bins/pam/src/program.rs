@@ -5,9 +5,8 @@ use std::ffi::CString;
 use cvm_backends::Notices;
 use cvm_bins::environment::{self, SettingError};
 use cvm_bins::program::{Program, Stopped};
-use cvm_bins::{serving, stop};
+use cvm_bins::{memory, serving, stop};
 
-use crate::memory;
 use crate::pam::Pam;
 
 const PROGRAM: Program = Program {
