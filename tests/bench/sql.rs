@@ -70,7 +70,7 @@ fn servers(kind: Kind, title: &str, wait: &str) {
     let database = &database;
     let servers = programs.into_iter().flatten().map(|(whose, program)| {
         let start: Start<'_> = Box::new(move |way| {
-            place(database.id().expect("it runs"), way);
+            place(database, way);
             Rc::new(served(&program, database, wait, way))
         });
         (whose, start)
@@ -100,15 +100,13 @@ fn files() {
 }
 
 /// Binds the threads of a database, and those it will have, to one core or all.
-fn place(database: u32, way: Way) {
+fn place(database: &Database, way: Way) {
     let _pinned = matches!(way, Way::OneAtATime).then(|| Pinned::to(Core::Last));
     let cores = sched_getaffinity(None).expect("our own cores");
-    let folders = |path: String| std::fs::read_dir(path).into_iter().flatten().flatten();
-    let children = folders(format!("/proc/{database}/task"))
-        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|children| children.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
-    for process in children.chain([database.to_string()]).collect::<Vec<_>>() {
-        for task in folders(format!("/proc/{process}/task")) {
+    for process in database.processes() {
+        for task in
+            std::fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero())).into_iter().flatten().flatten()
+        {
             let task = task.file_name().to_str().and_then(|task| Pid::from_raw(task.parse().ok()?));
             // One that has ended needs none.
             let _ = task.map(|task| sched_setaffinity(Some(task), &cores));

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rustix::process::{Signal, geteuid};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 
 use crate::folder::Folder;
 use crate::process::{self, End, LIMIT, Running, command, eventually, run_within};
@@ -247,24 +247,38 @@ impl Database {
         process::run(&mut self.client_command(name), b"select 1;").end == End::Exit(0)
     }
 
-    /// Ends the server: by SIGTERM or SIGINT in order, by SIGKILL at once.
+    /// Ends the server: by SIGTERM or SIGINT in order, by SIGKILL at once, with its processes.
     ///
     /// # Panics
     ///
     /// If it does not end.
     pub fn end(&mut self, signal: Signal) {
+        let processes = self.processes();
         if let Some(mut running) = self.running.take() {
             running.signal(signal);
+            // They would go on for as long as it takes them to notice.
+            for process in processes.into_iter().filter(|_| signal == Signal::KILL) {
+                let _ = kill_process(process, signal);
+            }
             assert_ne!(running.wait(LIMIT), End::TimeOut);
             // What is left of it would keep its successor from starting.
             let _ = fs::remove_file(self.path("data/postmaster.pid"));
         }
     }
 
-    /// Returns the server's process, if it runs.
+    /// Returns the server's processes, the first one last; none if it does not run.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be found out.
     #[must_use]
-    pub fn id(&self) -> Option<u32> {
-        self.running.as_ref().map(Running::id)
+    pub fn processes(&self) -> Vec<Pid> {
+        let Some(first) = self.running.as_ref().map(Running::id) else { return Vec::new() };
+        let children = |task: PathBuf| fs::read_to_string(task.join("children")).unwrap_or_default();
+        let tasks = fs::read_dir(format!("/proc/{first}/task")).into_iter().flatten().flatten();
+        let children: String = tasks.map(|task| children(task.path()) + " ").collect();
+        let all = children.split_whitespace().map(str::to_owned).chain([first.to_string()]);
+        all.map(|id| id.parse().ok().and_then(Pid::from_raw).expect("the number of a process")).collect()
     }
 
     /// Sends the server a signal that it survives.
