@@ -72,7 +72,8 @@ fn loops_that_wait_count_as_workers() {
 fn workers_do_what_always_takes_longer() {
     let server = accustomed(options());
     let slow = || assert_eq!(server.ask(&login(b"S", b"waitslow")), success(b"S"));
-    (0..10).for_each(|_| slow());
+    // After each but the last of three losses a worker has the next one.
+    (0..6).for_each(|_| slow());
     assert!(server.is_serving());
     let has_loop = server.seen.thread();
     slow();
