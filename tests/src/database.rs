@@ -314,7 +314,8 @@ impl Database {
         let port = self.port.to_string();
         let (file, folder, socket) = (self.path("file"), self.path(""), self.path("socket"));
         match self.kind {
-            Kind::Sqlite => command(&self.tool("sqlite3"), &["-bail", &file], &[]),
+            // Whoever reads is waited for.
+            Kind::Sqlite => command(&self.tool("sqlite3"), &["-bail", "-cmd", ".timeout 10000", &file], &[]),
             Kind::Postgres => {
                 let options =
                     ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", &folder, "-p", &port, "-U", "cvm", name];
