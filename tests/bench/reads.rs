@@ -1,4 +1,5 @@
-//! The limit of a look-up: two reads of memory in turn, the first of which tells where the second is.
+//! What a look-up by way of an index would take at least: two reads of memory in turn, the first of which tells where the
+//! second is.
 
 use std::hint::black_box;
 
@@ -10,7 +11,7 @@ use crate::random::Random;
 /// What the benchmark's tables have for an account.
 const LINE: usize = 84;
 
-/// As much memory as an index and a file take, and where to read it.
+/// As much memory as an index and a file would take, and where to read it.
 pub(crate) struct Reads {
     slots: Vec<usize>,
     lines: Vec<u8>,
