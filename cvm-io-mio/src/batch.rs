@@ -57,6 +57,11 @@ impl Inbox {
         self.count == 0
     }
 
+    /// Tells whether more than one came.
+    pub(crate) const fn has_several(&self) -> bool {
+        self.count > 1
+    }
+
     /// Returns what came, and the way back.
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = (&[u8], WayBack)> {
         let slots = self.slots.iter().take(self.count);

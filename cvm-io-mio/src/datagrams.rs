@@ -96,9 +96,11 @@ impl Datagrams {
     /// Answers what can be answered here; `defer` gets the rest. Returns how many were sent again needlessly.
     pub(crate) fn answer(&mut self, answer: &dyn Answer, mut defer: impl FnMut(Deferred<'_>)) -> usize {
         let mut resent = 0;
-        // A module that panics here has nothing to undo.
-        let _ =
-            catch_unwind(AssertUnwindSafe(|| answer.anticipate(&mut self.inbox.datagrams().map(|(packet, _)| packet))));
+        // One is answered at once. A module that panics here has nothing to undo.
+        if self.inbox.has_several() {
+            let mut packets = self.inbox.datagrams().map(|(packet, _)| packet);
+            let _ = catch_unwind(AssertUnwindSafe(|| answer.anticipate(&mut packets)));
+        }
         // What looks like a refusal may be that of another server, which ours would answer for ever.
         for (packet, way_back) in self.inbox.datagrams().filter(|(packet, _)| !is_refusal(packet)) {
             let Some(out) = self.outbox.next() else { break };
