@@ -23,7 +23,10 @@ use look::Look;
 use turn::{NoVersion, Turn};
 
 /// The largest file that is read where the change is noticed; a larger one is read by a thread of its own.
-const INLINE_MAX: u64 = 256 * 1024;
+pub(crate) const INLINE_MAX: u64 = 256 * 1024;
+
+/// The stack of a thread that reads: small, as servers run under memory limits.
+pub(crate) const STACK_SIZE: usize = 256 * 1024;
 
 /// How many requests wait for a version; beyond them the last one answers, so that no queue overflows meanwhile.
 const WAITING_MAX: usize = 512;

@@ -54,18 +54,19 @@ impl Cdb {
         if self.stamp.size == HEADER as u64 {
             return Ok(None);
         }
-        let first = self.start_at(FIRST)?;
+        let first = self.reader().start_at(FIRST)?;
         let [a, b, c, d, step, ..] = DecoyKey::new(&first.bytes).position(name, u64::MAX).to_le_bytes();
         Ok(Some((u32::from_le_bytes([a, b, c, d]), u32::from(step) | 1)))
     }
 
     fn try_record<T>(&self, position: u32, take: &mut impl FnMut(&[u8], &[u8]) -> Option<T>) -> io::Result<Option<T>> {
-        let start = self.start_at(position)?;
+        let reader = self.reader();
+        let start = reader.start_at(position)?;
         if start.length > RECORD_MAX {
             return Ok(None);
         }
         let key_length = start.key_length;
-        let record = self.whole(start)?;
+        let record = reader.whole(start)?;
         let (key, value) = record.split_at_checked(key_length).ok_or_else(damaged)?;
         Ok(take(key, value))
     }
@@ -82,7 +83,7 @@ impl Cdb {
         for (slot, count) in [(slot, to_the_end), (0, count - to_the_end)] {
             let mut buffer = [0; SLOT * SLOTS as usize];
             let slots = buffer.get_mut(..count as usize * SLOT).ok_or_else(damaged)?;
-            self.read(slots, u64::from(position) + u64::from(slot) * SLOT as u64)?;
+            let slots = self.reader().view(u64::from(position) + u64::from(slot) * SLOT as u64, slots)?;
             let pairs = slots.chunks_exact(SLOT).filter_map(|slot| pair_at(slot, 0));
             positions.extend(pairs.map(|(_, record)| record).filter(|&record| record != 0));
         }

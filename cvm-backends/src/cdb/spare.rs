@@ -5,7 +5,8 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::decoy::{FIRST, RECORD_MAX};
-use super::{Cdb, FIRST_SLOTS, HEADER, RECORD_GUESS, SLOT, damaged, hash};
+use super::reader::{FIRST_SLOTS, RECORD_GUESS};
+use super::{Cdb, HEADER, SLOT, damaged, hash};
 
 /// How many records are tried, and how much of them is read. Beyond that a table has none to speak of.
 const RECORDS_MAX: usize = 4096;
@@ -41,30 +42,32 @@ impl Cdb {
     /// Reads what a search with a hit would have read more than one for this key, and forgets it, so that both take as
     /// long: a record, and a slot where the hash table of the key has none.
     pub(crate) fn read_in_vain(&self, key: &[u8]) {
-        let (hash, mut forgotten) = (hash(key), Zeroizing::new([0; RECORD_GUESS]));
+        let (reader, hash) = (self.reader(), hash(key));
+        let mut forgotten = Zeroizing::new([0; RECORD_GUESS]);
         let last = self.stamp.size.saturating_sub((HEADER + RECORD_GUESS) as u64);
         let position = HEADER as u64 + u64::from(hash) % last.max(1);
-        let _ = self.read(forgotten.as_mut_slice(), position);
+        let _ = reader.view(position, forgotten.as_mut_slice());
         if self.table(hash).is_ok_and(|(_, slots)| slots == 0) {
-            let _ = self.read(&mut [0; SLOT * FIRST_SLOTS as usize], position);
+            let _ = reader.view(position, &mut [0; SLOT * FIRST_SLOTS as usize]);
         }
     }
 
     /// Returns the first value that fits, in the order of the file.
     fn first(&self, fits: impl Fn(&[u8]) -> bool) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        let (end, mut position, mut left) = (self.end_of_records()?, FIRST, BYTES_MAX);
+        let (reader, end) = (self.reader(), self.end_of_records()?);
+        let (mut position, mut left) = (FIRST, BYTES_MAX);
         for _ in 0..RECORDS_MAX {
             if position >= end {
                 break;
             }
-            let start = self.start_at(position)?;
+            let start = reader.start_at(position)?;
             let (key_length, length) = (start.key_length, start.length);
             if length <= RECORD_MAX {
                 let Some(rest) = left.checked_sub(length) else {
                     break;
                 };
                 left = rest;
-                let record = self.whole(start)?;
+                let record = reader.whole(start)?;
                 let value = record.get(key_length..).ok_or_else(damaged)?;
                 if fits(value) {
                     return Ok(Some(Zeroizing::new(value.to_vec())));
@@ -181,7 +184,7 @@ mod tests {
             let start = Instant::now();
             for _ in 0..10 {
                 // All slots have the hash of this key, and lead to a record with another one.
-                assert!(table.search(&[b'x'; 200]).expect("no damage").is_none());
+                assert!(table.reader().search(&[b'x'; 200]).expect("no damage").is_none());
                 assert!(table.decoy_or_spare(b"x", |_| false).expect("no damage").is_none());
             }
             assert!(start.elapsed() < Duration::from_secs(1), "{key_length} {value_length} {:?}", start.elapsed());

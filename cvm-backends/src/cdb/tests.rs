@@ -1,6 +1,6 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -27,6 +27,12 @@ fn record(key: &str, data: &str) -> (Vec<u8>, Vec<u8>) {
     (key.into(), data.into())
 }
 
+fn kept(table: Cdb) -> Cdb {
+    table.keep().expect("a file that nobody writes to");
+    assert!(table.kept.get().is_some());
+    table
+}
+
 fn value(table: &Cdb, key: &[u8]) -> Option<Vec<u8>> {
     table.find(key).expect("a whole table").map(|data| data.to_vec())
 }
@@ -46,7 +52,7 @@ fn the_first_of_two_records_with_one_key_is_found() {
     assert_eq!(value(&table, b"one").as_deref(), Some(&b"Hello"[..]));
     assert_eq!(value(&table, b"").as_deref(), Some(&b"-"[..]));
     for _ in 0..2 {
-        assert_eq!(table.find_empty().expect("a whole table"), Some(&b"-"[..]));
+        assert_eq!(table.reader().find_empty().expect("a whole table"), Some(&b"-"[..]));
     }
     assert_eq!(value(&table, b"long").as_deref(), Some(long.as_bytes()));
     assert_eq!(value(&table, b"two"), None);
@@ -69,22 +75,67 @@ fn a_table_is_exchanged_when_its_file_is() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }
 
+/// Opens a table that has stood for a while, and waits until it is kept.
+fn kept_by_rounds(path: &Path) -> WatchedCdb {
+    std::thread::sleep(2 * crate::stamp::TICK);
+    let watched = WatchedCdb::open_keeping(path.to_owned(), Links::Followed);
+    let table = watched.get().expect("readable").expect("there");
+    for _ in 0..15 {
+        watched.refresh();
+    }
+    std::thread::sleep(crate::stamp::TICK);
+    assert!(table.kept.get().is_none(), "few rounds do not make it worth it");
+    watched.refresh();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while table.kept.get().is_none() {
+        assert!(Instant::now() < patience, "it is read, if need be by a thread");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    watched
+}
+
 #[test]
-fn what_was_kept_of_a_table_is_of_one_version() {
+fn what_is_kept_of_a_table_is_of_one_version() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("t.cdb");
-    made(&path, &[record("one", "Hello"), record("two", "Goodbye")]);
-    std::thread::sleep(2 * crate::stamp::TICK);
-    let watched = WatchedCdb::open_keeping(path.clone(), Links::Followed);
-    let table = watched.get().expect("readable").expect("there");
+    for filling in [0, 1_000_000] {
+        made(&path, &[record("one", "Hello"), record("filling", &"x".repeat(filling)), record("two", "Goodbye")]);
+        let watched = kept_by_rounds(&path);
+        let table = watched.get().expect("readable").expect("there");
+        std::fs::write(&path, std::fs::read(&path).expect("readable").to_ascii_uppercase()).expect("written in place");
+        assert_eq!(value(&table, b"two").as_deref(), Some(&b"Goodbye"[..]), "it was kept with the other one");
+        watched.refresh();
+        let table = watched.get().expect("readable").expect("there");
+        assert_eq!(value(&table, b"one"), None);
+        std::fs::write(&path, "cut").expect("written in place");
+        assert!(table.find(b"ONE").is_err(), "nothing is kept that may be of two versions");
+    }
+}
+
+#[test]
+fn a_reader_that_began_before_the_table_was_kept_asks_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    made(&path, &[record("one", "Hello")]);
+    let table = Cdb::open(&path, Links::Followed).expect("it opens");
+    let before = table.reader();
+    table.keep().expect("a file that nobody writes to");
+    File::options().write(true).open(&path).expect("it opens").set_len(2050).expect("truncated");
+    assert!(before.search(b"one").is_err() && before.check().is_err());
     assert_eq!(value(&table, b"one").as_deref(), Some(&b"Hello"[..]));
-    std::fs::write(&path, std::fs::read(&path).expect("readable").to_ascii_uppercase()).expect("written in place");
-    assert_eq!(value(&table, b"two").as_deref(), Some(&b"Goodbye"[..]), "it was read with the other one");
-    watched.refresh();
-    let table = watched.get().expect("readable").expect("there");
-    assert_eq!(value(&table, b"one"), None);
-    std::fs::write(&path, "cut").expect("written in place");
-    assert!(table.find(b"ONE").is_err(), "nothing was kept that may be of two versions");
+    assert!(table.keep().is_err(), "it is another version now");
+}
+
+#[test]
+fn large_tables_are_not_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("t.cdb");
+    made(&path, &[record("one", "Hello")]);
+    let file = File::options().write(true).open(&path).expect("it opens");
+    for (size, is_kept) in [(KEPT_MAX, true), (KEPT_MAX + 1, false)] {
+        file.set_len(size).expect("it grows");
+        assert_eq!(Cdb::open(&path, Links::Followed).expect("it opens").can_be_kept(), is_kept);
+    }
 }
 
 /// A little more than a file is given that is damaged or missing.
@@ -190,15 +241,12 @@ proptest! {
         let records: Vec<_> = table.clone().into_iter().collect();
         made(&path, &records);
         let open = || Cdb::open(&path, Links::Followed).expect("it opens");
-        for reader in [open(), open().keeping()] {
+        for reader in [open(), kept(open())] {
             for (key, data) in &records {
                 prop_assert_eq!(value(&reader, key), Some(data.clone()));
             }
             prop_assert_eq!(value(&reader, &other), table.get(&other).cloned());
         }
-        // By it others find their way.
-        let beginning = |reader: Cdb| reader.start_at(decoy::FIRST).map(|start| start.bytes).ok();
-        prop_assert_eq!(beginning(open()), beginning(open().keeping()));
     }
 
     #[test]
@@ -223,7 +271,7 @@ proptest! {
         }
         for key in [&b"one"[..], b"two", b"", b"three"] {
             let found = of_bytes(&bytes).and_then(|table| table.find(key)).ok();
-            let kept = of_bytes(&bytes).and_then(|table| table.keeping().find(key)).ok();
+            let kept = of_bytes(&bytes).and_then(|table| kept(table).find(key)).ok();
             prop_assert_eq!(&found, &kept);
             prop_assert!(found.flatten().is_none_or(|data| data.len() < bytes.len()));
         }

@@ -2,16 +2,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread;
 use std::time::Instant;
 
 use rustix::io::Errno;
 
 use super::Cdb;
 use crate::stamp::{GRACE, Links, Sight, Stamp, TICK};
+use crate::watched::{INLINE_MAX, STACK_SIZE};
 
 /// How many times in a row a table is opened that is exchanged meanwhile.
 const TRIES: usize = 4;
+
+/// After how many rounds a table is kept: a program that answers few requests does not read it whole.
+const KEPT_AFTER: u32 = 16;
 
 /// A table that others exchange: opened once, and again when [`refresh`](Self::refresh) sees that it changed.
 ///
@@ -21,7 +27,7 @@ const TRIES: usize = 4;
 pub(crate) struct WatchedCdb {
     path: PathBuf,
     links: Links,
-    /// What is read of a table is kept in memory.
+    /// A table that is asked often is kept in memory.
     keeps: bool,
     current: RwLock<Version>,
     /// Held by the one who opens a new version; nobody waits for it.
@@ -34,6 +40,8 @@ struct Version {
     /// The stamp of the table that is open, if it can have changed since only with another one.
     settled: Option<Stamp>,
     table: Result<Option<Arc<Cdb>>, io::ErrorKind>,
+    /// How many rounds have found it as it is, up to [`KEPT_AFTER`].
+    rounds: AtomicU32,
 }
 
 /// What was seen of the file.
@@ -49,7 +57,7 @@ impl WatchedCdb {
         Self::new(path, links, false)
     }
 
-    /// The same, and what is read of the table is kept in memory if it is not too large.
+    /// The same, and a table that is asked often is kept in memory if it is not too large. It must hold no secrets.
     pub(crate) fn open_keeping(path: PathBuf, links: Links) -> Self {
         Self::new(path, links, true)
     }
@@ -57,7 +65,7 @@ impl WatchedCdb {
     fn new(path: PathBuf, links: Links, keeps: bool) -> Self {
         let mut look = Look::default();
         let current = match load(&path, links) {
-            Ok(opened) => look.take(opened, keeps),
+            Ok(opened) => look.take(opened),
             Err(error) => Version::none(&error),
         };
         Self { path, links, keeps, current: RwLock::new(current), look: Mutex::new(look) }
@@ -69,6 +77,9 @@ impl WatchedCdb {
         let has_table = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
             if current.is_of(&seen) {
+                let due = current.due_to_be_kept().filter(|_| self.keeps);
+                drop(current);
+                due.into_iter().for_each(keep);
                 return;
             }
             matches!(current.table, Ok(Some(_)))
@@ -78,7 +89,7 @@ impl WatchedCdb {
             return;
         };
         let version = match load(&self.path, self.links) {
-            Ok(opened) => look.take(opened, self.keeps),
+            Ok(opened) => look.take(opened),
             // Without a descriptor nothing is known of the file.
             Err(error)
                 if has_table && (is_without_descriptor(&error) || look.is_between_two(&self.path, self.links)) =>
@@ -101,9 +112,13 @@ impl WatchedCdb {
 }
 
 impl Version {
+    fn new(settled: Option<Stamp>, table: Result<Option<Arc<Cdb>>, io::ErrorKind>) -> Self {
+        Self { settled, table, rounds: AtomicU32::new(0) }
+    }
+
     fn none(error: &io::Error) -> Self {
         let is_missing = error.kind() == io::ErrorKind::NotFound;
-        Self { settled: None, table: if is_missing { Ok(None) } else { Err(error.kind()) } }
+        Self::new(None, if is_missing { Ok(None) } else { Err(error.kind()) })
     }
 
     /// Tells whether this is still what is there.
@@ -113,16 +128,23 @@ impl Version {
             Err(error) => error.kind() == io::ErrorKind::NotFound && matches!(self.table, Ok(None)),
         }
     }
+
+    /// Counts a round; returns the table in the one after which it is kept.
+    fn due_to_be_kept(&self) -> Option<Arc<Cdb>> {
+        if self.rounds.load(Ordering::Relaxed) >= KEPT_AFTER {
+            return None;
+        }
+        let is_due = self.rounds.fetch_add(1, Ordering::Relaxed) + 1 == KEPT_AFTER;
+        self.table.as_ref().ok()?.as_ref().filter(|table| is_due && table.can_be_kept()).map(Arc::clone)
+    }
 }
 
 impl Look {
-    fn take(&mut self, table: Cdb, keeps: bool) -> Version {
+    fn take(&mut self, table: Cdb) -> Version {
         self.seen.see(table.stamp);
         self.unreadable_since = None;
         let settled = self.seen.has_aged(table.stamp, TICK).then_some(table.stamp);
-        // What may yet change without another stamp is not worth keeping.
-        let table = if keeps && settled.is_some() { table.keeping() } else { table };
-        Version { settled, table: Ok(Some(Arc::new(table))) }
+        Version::new(settled, Ok(Some(Arc::new(table))))
     }
 
     /// Tells whether what cannot be read may be a version that is not yet whole.
@@ -130,6 +152,19 @@ impl Look {
         let since = *self.unreadable_since.get_or_insert_with(Instant::now);
         since.elapsed() < GRACE && !links.has_stood(path)
     }
+}
+
+/// Keeps a table; one that is large is read by a thread of its own.
+fn keep(table: Arc<Cdb>) {
+    let is_small = table.stamp.size <= INLINE_MAX;
+    let keep = move || {
+        // Until it can be kept, if ever, the file is read.
+        let _ = table.keep();
+    };
+    if is_small {
+        return keep();
+    }
+    let _ = thread::Builder::new().name("reload".into()).stack_size(STACK_SIZE).spawn(keep);
 }
 
 /// Tells whether a file was not opened because too many others are.

@@ -1,7 +1,7 @@
 //! `cvm-qmail`: the addresses that a qmail host delivers to. It answers look-ups only.
 //!
-//! Control files are parsed once; `users/cdb` stays open, and up to 16 MB what was read of it is kept. Each is looked at
-//! with one `stat` a round, not a request.
+//! Control files are parsed once; `users/cdb` stays open, and up to 16 MB it is read into memory once it was asked in 16
+//! rounds. Each is looked at with one `stat` a round, not a request.
 //! What a look-up costs beyond that is system calls (counted with `strace -f -c` on a server that is asked with
 //! `cvm-benchclient`; the original makes 3 and 144):
 //!

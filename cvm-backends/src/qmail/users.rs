@@ -13,7 +13,7 @@ use nix::unistd::User;
 
 use super::Rules;
 use super::places::Places;
-use crate::cdb::{Cdb, WatchedCdb};
+use crate::cdb::{Cdb, Reader, WatchedCdb};
 use crate::halt::Halt;
 use crate::stamp::Links;
 
@@ -64,18 +64,20 @@ impl Users {
     /// Finds whom a local part is assigned to.
     pub(super) fn find(&self, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
         let table = self.table(search)?;
+        let table = table.as_deref().map(Cdb::reader);
         let found = match search.rules {
-            Rules::Original => as_the_original(table.as_deref(), local, search),
-            Rules::Qmail => as_qmail(table.as_deref(), local, search),
+            Rules::Original => as_the_original(table, local, search),
+            Rules::Qmail => as_qmail(table, local, search),
         }?;
-        table.map(|table| table.check()).transpose()?;
+        table.map(Reader::check).transpose()?;
         Ok(found)
     }
 
     /// Finds whom all local parts that begin so are assigned to, by the table alone: without one that is an error.
     pub(crate) fn find_beginning(&self, beginning: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
         let table = self.table(search)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let found = in_table(Some(&table), &[b"!", beginning].concat(), b"")?;
+        let table = table.reader();
+        let found = in_table(Some(table), &[b"!", beginning].concat(), b"")?;
         table.check()?;
         Ok(found)
     }
@@ -100,7 +102,7 @@ pub(crate) struct Search<'a> {
 
 /// Tries the local part whole, then cut at each dash from the right, each in the table before the system's users; at
 /// last, and for what begins with a dash in place of the cut there, the table's catch-all, or the user `alias`.
-fn as_the_original(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+fn as_the_original(table: Option<Reader<'_>>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
     let name = local.to_ascii_lowercase();
     // Beside a table the system's users are asked for as their names come.
     let asked = if table.is_some() { local } else { &name };
@@ -127,7 +129,7 @@ fn as_the_original(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Re
 }
 
 /// Tries every key of the table as qmail-lspawn does, then the system's users as qmail-getpw does.
-fn as_qmail(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
+fn as_qmail(table: Option<Reader<'_>>, local: &[u8], search: &Search<'_>) -> Result<Option<Assigned>, Halt> {
     if let Some(table) = table
         && let Some(found) = in_table_of_qmail(table, local)?
     {
@@ -151,7 +153,7 @@ fn as_qmail(table: Option<&Cdb>, local: &[u8], search: &Search<'_>) -> Result<Op
 }
 
 /// Tries the local part whole, then each of its beginnings whose last byte is that of a wildcard.
-fn in_table_of_qmail(table: &Cdb, local: &[u8]) -> io::Result<Option<Assigned>> {
+fn in_table_of_qmail(table: Reader<'_>, local: &[u8]) -> io::Result<Option<Assigned>> {
     let wildcards = table.find_empty()?.ok_or_else(not_ours)?;
     let mut key = [b"!", local, b"\0"].concat();
     key.make_ascii_lowercase();
@@ -168,7 +170,7 @@ fn in_table_of_qmail(table: &Cdb, local: &[u8]) -> io::Result<Option<Assigned>> 
     Ok(None)
 }
 
-fn in_table(table: Option<&Cdb>, key: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
+fn in_table(table: Option<Reader<'_>>, key: &[u8], rest: &[u8]) -> io::Result<Option<Assigned>> {
     let found = table.map(|table| table.search(key)).transpose()?.flatten();
     found.map(|data| Assigned::read(&data, rest).ok_or_else(not_ours)).transpose()
 }

@@ -28,12 +28,13 @@ impl Lines {
     /// Looks a user up in `vpasswd.cdb`.
     pub(super) fn of_table(table: &Cdb, user: &[u8]) -> io::Result<Self> {
         let line = |name: &[u8], data: &[u8]| OwnedLine::new([name, b":", data].concat());
-        let account = table.search(user)?.map(|data| line(user, &data));
+        let reader = table.reader();
+        let account = reader.search(user)?.map(|data| line(user, &data));
         if account.is_none() {
             table.read_in_vain(user);
         }
         let decoy = table.decoy_or_spare(user, |data| is_usable(&line(NOBODY, data)))?.map(|data| line(NOBODY, &data));
-        table.check()?;
+        reader.check()?;
         if account.as_ref().is_some_and(|line| Record::parse(line).is_none()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a user is there without a line of vpasswd"));
         }

@@ -10,7 +10,7 @@ use cvm_core::answer::Patience;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{INLINE_MAX, Shared};
+use super::{INLINE_MAX, STACK_SIZE, Shared};
 use crate::stamp::{self, GRACE, Stamp, TICK};
 use crate::sys;
 
@@ -22,9 +22,6 @@ pub(super) const RETRY: Duration = Duration::from_millis(50);
 
 /// How many times in a row a file is read while each version is replaced before it was read to its end.
 const TRIES: usize = 4;
-
-/// The stack of a thread that reads: small, as servers run under memory limits.
-const STACK_SIZE: usize = 256 * 1024;
 
 /// How long an old version is kept for those who still use it, and how often they are counted.
 const LAST_USE: Duration = Duration::from_secs(2);

@@ -23,8 +23,8 @@ impl Table {
         let search = Search { rules, patience: Patience::Blocking, places: &places };
         let table = Cdb::open(&self.0.path().join("cdb"), Links::Followed).expect("a table");
         let found = match rules {
-            Rules::Original => as_the_original(Some(&table), local.as_bytes(), &search),
-            Rules::Qmail => in_table_of_qmail(&table, local.as_bytes()).map_err(Halt::from),
+            Rules::Original => as_the_original(Some(table.reader()), local.as_bytes(), &search),
+            Rules::Qmail => in_table_of_qmail(table.reader(), local.as_bytes()).map_err(Halt::from),
         };
         // The system may have a user for what is left.
         let found = found.expect("a whole table").filter(|found| found.name != ALIAS)?;
@@ -85,7 +85,7 @@ fn only_qmail_knows_other_wildcards_and_heeds_their_set() {
 fn a_table_without_the_set_of_wildcards_is_none_of_qmail() {
     let table = Table::of(&[("!zzbob\0", "bob", "", "")]);
     let cdb = Cdb::open(&table.0.path().join("cdb"), Links::Followed).expect("a table");
-    assert!(in_table_of_qmail(&cdb, b"zzbob").is_err());
+    assert!(in_table_of_qmail(cdb.reader(), b"zzbob").is_err());
     assert_eq!(table.find(Rules::Original, "zzbob").as_deref(), Some("bob  "));
 }
 
@@ -124,9 +124,9 @@ fn beside_a_table_the_original_asks_for_users_of_the_system_as_they_come() {
         (None, "root", Some("")),
         (None, "Root", Some("")),
         (None, "ROOT-x-Y", Some("x-Y")),
-        (Some(&cdb), "root", Some("")),
-        (Some(&cdb), "root-x-Y", Some("x-Y")),
-        (Some(&cdb), "Root", None),
+        (Some(cdb.reader()), "root", Some("")),
+        (Some(cdb.reader()), "root-x-Y", Some("x-Y")),
+        (Some(cdb.reader()), "Root", None),
     ] {
         let found = as_the_original(table, local.as_bytes(), &search).expect("a name service");
         let rest = found.filter(|found| found.uid == 0).map(|root| root.rest.escape_ascii().to_string());
