@@ -137,7 +137,12 @@ fn too_short(error: io::Error) -> io::Error {
 }
 
 fn hash(key: &[u8]) -> u32 {
-    key.iter().fold(5381, |hash: u32, &byte| (hash << 5).wrapping_add(hash) ^ u32::from(byte))
+    hash_of(key.iter().copied())
+}
+
+/// Returns the hash of a key of these bytes.
+pub(crate) fn hash_of(key: impl Iterator<Item = u8>) -> u32 {
+    key.fold(5381, |hash: u32, byte| (hash << 5).wrapping_add(hash) ^ u32::from(byte))
 }
 
 /// Reads two numbers of 32 bits, little end first.

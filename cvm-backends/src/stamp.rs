@@ -68,13 +68,6 @@ impl Stamp {
         self.is_older_at(now, age)
     }
 
-    /// Tells whether every change from now on has another time than the last one, by the clock that the kernel takes the
-    /// times of changes from: where others have the processor, that may stand still for longer than a tick.
-    pub(crate) fn is_past(&self) -> bool {
-        let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map(Duration::from).unwrap_or_default();
-        self.is_older_at(now, TICK)
-    }
-
     /// Both are counted from 1970 on.
     fn is_older_at(&self, now: Duration, age: Duration) -> bool {
         let (seconds, nanoseconds) = self.changed.max(self.modified);
@@ -82,6 +75,17 @@ impl Stamp {
         let changed = Duration::new(seconds, u32::try_from(nanoseconds).unwrap_or(0));
         now.checked_sub(changed).is_some_and(|since| since >= self.enough(age))
     }
+}
+
+/// Tells whether every change from now on has another time than one at this time, in nanoseconds since 1970, by the clock
+/// that the kernel takes the times of changes from: where others have the processor, that may stand still for longer than
+/// a tick.
+pub(crate) fn is_past(changed: i64) -> bool {
+    let now = clock_gettime(ClockId::CLOCK_REALTIME_COARSE).map(Duration::from).unwrap_or_default();
+    // A file system may count whole seconds.
+    let enough = if changed % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
+    let changed = Duration::from_nanos(u64::try_from(changed).unwrap_or(0));
+    now.checked_sub(changed).is_some_and(|since| since >= enough)
 }
 
 /// The stamp that was seen last, and when for the first time.

@@ -177,6 +177,12 @@ impl<T: Send + Sync + 'static> Watched<T> {
         self.0.current()
     }
 
+    /// Makes something of the last whole version, which is not exchanged meanwhile.
+    pub(crate) fn with_last<R>(&self, make: impl FnOnce(Result<&T, io::ErrorKind>) -> R) -> R {
+        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+        make(current.as_ref().map(Arc::as_ref).map_err(|kind| *kind))
+    }
+
     /// Waits until what was noticed until now is read, or reads it.
     pub(crate) fn catch_up(&self) {
         let noticed = self.0.noticed.load(Ordering::Acquire);

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use zeroize::Zeroizing;
 
 use super::{Cdb, HEADER, SLOT, damaged, hash, pair_at, too_short};
+use crate::sys;
 
 /// How many slots are read at a time: few at first, as tables are at most half full.
 pub(super) const FIRST_SLOTS: u32 = 8;
@@ -23,6 +24,12 @@ const RECORD_MAX: usize = 64 * 1024;
 
 /// How many bytes of a record are read at once; most have fewer.
 pub(super) const RECORD_GUESS: usize = 256;
+
+/// How many of them are fetched before they are read, as most records have no more.
+const RECORD_FETCHED: usize = 128;
+
+/// As much as lies in the caches of a processor anyway.
+const FAR: usize = 1024 * 1024;
 
 /// Reads a table: all of it in the file, or all of it in memory.
 #[derive(Clone, Copy)]
@@ -118,6 +125,35 @@ impl<'t> Reader<'t> {
             }
         };
         Ok(found.as_ref().map(|found| found.as_slice()))
+    }
+
+    /// Tells whether reading here and there means waiting for memory that is far away.
+    pub(crate) fn is_far(self) -> bool {
+        self.kept.is_some_and(|kept| kept.len() >= FAR)
+    }
+
+    /// Has the memory fetched in which a search for a key of this hash begins.
+    pub(crate) fn fetch_slots(self, hash: u32) {
+        sys::fetch(self.first_slots(hash));
+    }
+
+    /// Has the memory fetched to which that leads, once it is there itself.
+    pub(crate) fn fetch_record(self, hash: u32) {
+        let pairs = self.first_slots(hash).chunks_exact(SLOT).filter_map(|slot| pair_at(slot, 0));
+        let found = pairs.take_while(|(_, record)| *record != 0).find(|(found, _)| *found == hash);
+        let rest = found.and_then(|(_, record)| self.kept?.get(usize::try_from(record).ok()?..)).unwrap_or_default();
+        sys::fetch(rest.get(..RECORD_FETCHED).unwrap_or(rest));
+    }
+
+    fn first_slots(self, hash: u32) -> &'t [u8] {
+        let slots = || {
+            let (position, length) = self.table.table(hash).ok()?;
+            let slot = (hash >> 8).checked_rem(length)?;
+            let count = FIRST_SLOTS.min(length - slot);
+            let start = position as usize + slot as usize * SLOT;
+            self.kept?.get(start..start + count as usize * SLOT)
+        };
+        slots().unwrap_or_default()
     }
 
     /// Returns the value of the record at this position if it has this key. Of others no more than the beginning is

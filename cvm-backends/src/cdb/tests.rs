@@ -271,7 +271,13 @@ proptest! {
         }
         for key in [&b"one"[..], b"two", b"", b"three"] {
             let found = of_bytes(&bytes).and_then(|table| table.find(key)).ok();
-            let kept = of_bytes(&bytes).and_then(|table| kept(table).find(key)).ok();
+            let kept = of_bytes(&bytes).and_then(|table| {
+                let table = kept(table);
+                table.reader().fetch_slots(hash(key));
+                table.reader().fetch_record(hash(key));
+                table.find(key)
+            });
+            let kept = kept.ok();
             prop_assert_eq!(&found, &kept);
             prop_assert!(found.flatten().is_none_or(|data| data.len() < bytes.len()));
         }

@@ -25,11 +25,11 @@ pub(super) struct Addresses {
 
 /// Where an address leads.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Destination {
+pub(super) struct Destination<'a> {
     /// The domain as it is told: what stands in `virtualdomains` for the original, the whole domain for qmail.
-    pub(super) domain: Vec<u8>,
+    pub(super) domain: Cow<'a, [u8]>,
     /// What is looked up among the users.
-    pub(super) local: Vec<u8>,
+    pub(super) local: Cow<'a, [u8]>,
     is_ours: bool,
 }
 
@@ -83,7 +83,12 @@ impl Addresses {
     }
 
     /// Returns where an address leads; `None` if its domain is not ours.
-    pub(super) fn find(&self, user: &[u8], domain: &[u8], options: &HostOptions) -> io::Result<Option<Destination>> {
+    pub(super) fn find<'a>(
+        &self,
+        user: &'a [u8],
+        domain: &'a [u8],
+        options: &'a HostOptions,
+    ) -> io::Result<Option<Destination<'a>>> {
         let found = match self.rules {
             Rules::Original => self.as_the_original(user, domain)?,
             Rules::Qmail => self.as_qmail(user, domain)?,
@@ -91,70 +96,55 @@ impl Addresses {
         if found.is_ours || options.assume_local {
             return Ok(Some(found));
         }
-        let missing = |domain: Vec<u8>| Destination { domain, local: options.missing_user.clone(), is_ours: false };
-        Ok(options.missing_domain.clone().map(missing))
+        let local = options.missing_user.as_slice().into();
+        let domain = options.missing_domain.as_deref().map(Cow::Borrowed);
+        Ok(domain.map(|domain| Destination { domain, local, is_ours: false }))
     }
 
     /// Decides as the original does.
-    fn as_the_original(&self, user: &[u8], domain: &[u8]) -> io::Result<Destination> {
-        let domain = self.or_default(domain)?.to_ascii_lowercase();
-        let is_local = self.locals.get()?.is_some_and(|locals| locals.contains(&domain));
-        if !is_local && let Some(map) = self.virtual_domains.get()? {
-            for key in suffixes(&domain).chain(domain.is_empty().then_some(&b""[..])) {
-                if let Some(prepend) = map.get(key) {
-                    let local = if prepend.is_empty() { user.to_vec() } else { prepended(prepend, user) };
-                    return Ok(Destination { domain: key.to_vec(), local, is_ours: true });
-                }
-            }
+    fn as_the_original<'a>(&self, user: &'a [u8], domain: &'a [u8]) -> io::Result<Destination<'a>> {
+        let domain = in_lower_case(self.or_default(domain)?);
+        let is_ours = self.locals.with(|locals| locals.is_some_and(|locals| locals.contains(&*domain)))?;
+        if !is_ours
+            && let Some(found) = self.virtual_domains.with(|map| virtual_to_the_original(map?, user, &domain))?
+        {
+            return Ok(found);
         }
-        Ok(Destination { domain, local: user.to_vec(), is_ours: is_local })
+        Ok(Destination { domain, local: user.into(), is_ours })
     }
 
     /// Decides as qmail-send does.
-    fn as_qmail(&self, user: &[u8], domain: &[u8]) -> io::Result<Destination> {
+    fn as_qmail<'a>(&self, user: &'a [u8], domain: &'a [u8]) -> io::Result<Destination<'a>> {
         // An address without a domain may bring its own.
         let (user, domain) = if domain.is_empty() { split(user).unwrap_or((user, b"")) } else { (user, domain) };
-        let domain = self.or_default(domain)?.to_ascii_lowercase();
+        let domain = in_lower_case(self.or_default(domain)?);
         let (user, domain) = self.without_percents(user, domain)?;
         if self.is_local_to_qmail(&domain)? {
-            return Ok(Destination { domain, local: user.to_vec(), is_ours: true });
+            return Ok(Destination { domain, local: user.into(), is_ours: true });
         }
-        let prepend = self.prepend_of_qmail(user, &domain)?;
-        let local = prepend.as_ref().map_or_else(|| user.to_vec(), |prepend| prepended(prepend, user));
-        Ok(Destination { domain, local, is_ours: prepend.is_some() })
+        let local = self.virtual_domains.with(|map| virtual_to_qmail(map?, user, &domain))?;
+        let is_ours = local.is_some();
+        Ok(Destination { domain, local: local.map_or(Cow::Borrowed(user), Cow::Owned), is_ours })
     }
 
     /// Rewrites `user%inner@domain` to `user@inner` for the domains that want it.
-    fn without_percents<'a>(&self, mut user: &'a [u8], mut domain: Vec<u8>) -> io::Result<(&'a [u8], Vec<u8>)> {
-        let hack = self.percent_hack.as_ref().map(Control::get).transpose()?.flatten();
-        while hack.as_ref().is_some_and(|hack| hack.contains(&domain))
-            && let Some(at) = memchr::memrchr(b'%', user)
-        {
-            let (front, inner) = user.split_at(at);
-            (user, domain) = (front, inner.get(1..).unwrap_or_default().to_ascii_lowercase());
+    fn without_percents<'a>(&self, user: &'a [u8], domain: Cow<'a, [u8]>) -> io::Result<(&'a [u8], Cow<'a, [u8]>)> {
+        match &self.percent_hack {
+            None => Ok((user, domain)),
+            Some(hack) => hack.with(|hack| match hack {
+                None => (user, domain),
+                Some(hack) => without_percents(hack, user, domain),
+            }),
         }
-        Ok((user, domain))
     }
 
     /// Without `locals` the domain of `me` is local, and qmail does not run without both.
     fn is_local_to_qmail(&self, domain: &[u8]) -> io::Result<bool> {
-        if let Some(locals) = self.locals.get()? {
-            return Ok(locals.contains(domain));
+        if let Some(is_local) = self.locals.with(|locals| Some(locals?.contains(domain)))? {
+            return Ok(is_local);
         }
         let me = single(&self.me)?.ok_or_else(|| io::Error::other("neither control/locals nor control/me is there"))?;
         Ok(me.eq_ignore_ascii_case(domain))
-    }
-
-    /// Returns what is put before the users of a virtual domain. The first key that is there counts, even if it says
-    /// that its domain is not virtual after all.
-    fn prepend_of_qmail(&self, user: &[u8], domain: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let Some(map) = self.virtual_domains.get()? else {
-            return Ok(None);
-        };
-        let mut address = [user, b"@", domain].concat();
-        address.make_ascii_lowercase();
-        let mut keys = iter::once(address.as_slice()).chain(suffixes(domain)).chain(iter::once(&b""[..]));
-        Ok(keys.find_map(|key| map.get(key)).filter(|prepend| !prepend.is_empty()).cloned())
     }
 
     fn or_default<'a>(&self, domain: &'a [u8]) -> io::Result<Cow<'a, [u8]>> {
@@ -170,7 +160,39 @@ impl Addresses {
 }
 
 fn single(control: &Control<Option<Vec<u8>>>) -> io::Result<Option<Vec<u8>>> {
-    Ok(control.get()?.and_then(|name| name.as_ref().clone()))
+    control.with(|name| name?.clone())
+}
+
+fn in_lower_case(domain: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
+    if domain.iter().any(u8::is_ascii_uppercase) { domain.to_ascii_lowercase().into() } else { domain }
+}
+
+/// Decides as the original does about a domain that is not local.
+fn virtual_to_the_original<'a>(map: &Prepends, user: &'a [u8], domain: &[u8]) -> Option<Destination<'a>> {
+    let mut keys = suffixes(domain).chain(domain.is_empty().then_some(&b""[..]));
+    let (key, prepend) = keys.find_map(|key| Some((key, map.get(key)?)))?;
+    let local = if prepend.is_empty() { user.into() } else { prepended(prepend, user).into() };
+    Some(Destination { domain: key.to_vec().into(), local, is_ours: true })
+}
+
+/// Returns what is looked up for a user of a virtual domain. The first key that is there counts, even if it says that its
+/// domain is not virtual after all.
+fn virtual_to_qmail(map: &Prepends, user: &[u8], domain: &[u8]) -> Option<Vec<u8>> {
+    let mut address = [user, b"@", domain].concat();
+    address.make_ascii_lowercase();
+    let mut keys = iter::once(address.as_slice()).chain(suffixes(domain)).chain(iter::once(&b""[..]));
+    let prepend = keys.find_map(|key| map.get(key)).filter(|prepend| !prepend.is_empty())?;
+    Some(prepended(prepend, user))
+}
+
+fn without_percents<'a>(hack: &Domains, mut user: &'a [u8], mut domain: Cow<'a, [u8]>) -> (&'a [u8], Cow<'a, [u8]>) {
+    while hack.contains(&*domain)
+        && let Some(at) = memchr::memrchr(b'%', user)
+    {
+        let (front, inner) = user.split_at(at);
+        (user, domain) = (front, in_lower_case(inner.get(1..).unwrap_or_default().into()));
+    }
+    (user, domain)
 }
 
 /// The domain, and what is left of it from each dot on.

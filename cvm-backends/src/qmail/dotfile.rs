@@ -1,16 +1,15 @@
 //! Dot-qmail files: whether there are instructions for an extension, and whether they leave mail to another module.
 
-use std::ffi::OsStr;
-use std::fs::{File, Metadata};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use cvm_core::answer::Patience;
 
 use super::Rules;
-use super::homes::{BEGINNING, Homes, Names};
+use super::homes::{self, BEGINNING, Homes, Names, Seen};
 use super::users::Assigned;
 use crate::stamp::{self, Stamp};
 
@@ -53,23 +52,23 @@ pub(super) enum Access<'a> {
 /// `WouldBlock` for what has to be left to those who can wait.
 pub(super) fn find(user: &Assigned, rules: Rules, access: Access<'_>) -> io::Result<Instructions> {
     let known = match rules {
-        Rules::Original if user.dash.is_empty() => {
-            return Ok(if user.rest.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
+        Rules::Original if user.dash().is_empty() => {
+            return Ok(if user.rest().is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
         }
         Rules::Original => {
-            refuse_if(user.dash.len() > 1, "a dash of more than one byte")?;
+            refuse_if(user.dash().len() > 1, "a dash of more than one byte")?;
             None
         }
-        Rules::Qmail => check_home(&user.home, access)?,
+        Rules::Qmail => check_home(user.home(), access)?,
     };
     let mut candidates = Candidates::new(user, rules);
     loop {
         let may_be_there = known.as_ref().is_none_or(|known| known.may_have(candidates.ending()));
         if may_be_there && counts(candidates.path(), rules, access)? {
-            return Ok(Instructions::File(candidates.path().to_owned()));
+            return Ok(Instructions::File(candidates.into_path()));
         }
         if candidates.advance().is_none() {
-            return Ok(if user.dash.is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
+            return Ok(if user.dash().is_empty() { Instructions::NotNeeded } else { Instructions::Missing });
         }
     }
 }
@@ -90,17 +89,22 @@ struct Candidates {
 
 impl Candidates {
     fn new(user: &Assigned, rules: Rules) -> Self {
-        let home = user.home.as_os_str().as_bytes();
+        let (home, dash) = (user.home().as_os_str().as_bytes(), user.dash());
+        let (of_table, rest) = (user.extension(), user.rest());
         let slash = if home.is_empty() || home.ends_with(b"/") { &b""[..] } else { b"/" };
-        let mut path = [home, slash, BEGINNING, &user.dash, &user.extension, &user.rest].concat();
-        let extension = path.len() - user.rest.len() - user.extension.len();
-        let ours = if rules == Rules::Original { path.len() - user.rest.len() } else { extension };
+        let mut path = [home, slash, BEGINNING, dash, of_table, rest].concat();
+        let extension = path.len() - rest.len() - of_table.len();
+        let ours = if rules == Rules::Original { path.len() - rest.len() } else { extension };
         make_safe(path.get_mut(ours..).unwrap_or_default());
-        Self { rules, dash: extension - user.dash.len(), extension, before: path.len() + 1, path }
+        Self { rules, dash: extension - dash.len(), extension, before: path.len() + 1, path }
     }
 
     fn path(&self) -> &Path {
         Path::new(OsStr::from_bytes(&self.path))
+    }
+
+    fn into_path(self) -> PathBuf {
+        OsString::from_vec(self.path).into()
     }
 
     /// What makes the name another than that of other dot-qmail files.
@@ -133,15 +137,15 @@ fn make_safe(extension: &mut [u8]) {
 /// Tells whether a file counts. For the original anything does that is there, for qmail regular files do.
 fn counts(path: &Path, rules: Rules, access: Access<'_>) -> io::Result<bool> {
     let found = match access {
-        Access::Exists => std::fs::metadata(path),
+        Access::Exists => homes::look(path),
         Access::AtOnce(homes) => homes.look_at_file(path).and_then(not_a_link),
-        Access::Opens => stamp::open_any(path).and_then(|file| file.metadata()),
+        Access::Opens => stamp::open_any(path).and_then(|file| Ok(Seen::of(&rustix::fs::fstat(&file)?))),
     };
     match (rules, found) {
         (Rules::Original, Ok(_)) => Ok(true),
         (Rules::Original, Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        (Rules::Qmail, Ok(file)) if file.is_file() => {
-            refuse_if(file.permissions().mode() & WRITABLE_BY_OTHERS != 0, "a file that others may write to")?;
+        (Rules::Qmail, Ok(file)) if file.kind().is_file() => {
+            refuse_if(file.permissions() & WRITABLE_BY_OTHERS != 0, "a file that others may write to")?;
             Ok(true)
         }
         (Rules::Qmail, Ok(_)) => Ok(false),
@@ -151,8 +155,8 @@ fn counts(path: &Path, rules: Rules, access: Access<'_>) -> io::Result<bool> {
 }
 
 /// A link of its owner may lead to a host that is away.
-fn not_a_link(found: Metadata) -> io::Result<Metadata> {
-    if found.is_symlink() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(found) }
+fn not_a_link(found: Seen) -> io::Result<Seen> {
+    if found.kind().is_symlink() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(found) }
 }
 
 /// Opens a file, whose owner may have made a link of it.
@@ -170,12 +174,12 @@ fn open(path: &Path, patience: Patience) -> io::Result<(File, Stamp)> {
 fn check_home(home: &Path, access: Access<'_>) -> io::Result<Option<Names>> {
     let (seen, homes) = match access {
         Access::AtOnce(homes) => (homes.look(home)?, Some(homes)),
-        Access::Exists | Access::Opens => (std::fs::metadata(home)?, None),
+        Access::Exists | Access::Opens => (homes::look(home)?, None),
     };
-    refuse_if(!seen.is_dir(), "no folder")?;
-    refuse_if(seen.permissions().mode() & WRITABLE_BY_OTHERS != 0, "a home that others may write to")?;
-    refuse_if(seen.permissions().mode() & STICKY != 0, "a home that is being worked on")?;
-    Ok(homes.and_then(|homes| homes.names(home, &seen)))
+    refuse_if(!seen.kind().is_dir(), "no folder")?;
+    refuse_if(seen.permissions() & WRITABLE_BY_OTHERS != 0, "a home that others may write to")?;
+    refuse_if(seen.permissions() & STICKY != 0, "a home that is being worked on")?;
+    Ok(homes.and_then(|homes| homes.names(home, seen)))
 }
 
 fn refuse_if(is_so: bool, what: &'static str) -> io::Result<()> {
@@ -209,12 +213,18 @@ pub(super) fn runs_one_of(programs: &[Vec<u8>], path: &Path, rules: Rules, patie
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+    use crate::qmail::users::Fields;
 
     fn user(home: &Path, dash: &str, extension: &str) -> Assigned {
-        let home = home.to_owned();
-        let (dash, rest) = (dash.into(), extension.into());
-        Assigned { name: b"joe".to_vec(), uid: 1, gid: 1, home, dash, extension: Vec::new(), rest }
+        Assigned::of(fields(home, dash, extension))
+    }
+
+    fn fields<'a>(home: &'a Path, dash: &'a str, rest: &'a str) -> Fields<'a> {
+        let home = home.as_os_str().as_bytes();
+        Fields { name: b"joe", uid: 1, gid: 1, home, dash: dash.as_bytes(), extension: b"", rest: rest.as_bytes() }
     }
 
     fn texts(user: &Assigned, rules: Rules) -> Vec<String> {
@@ -243,7 +253,7 @@ mod tests {
     #[test]
     fn the_original_takes_the_table_as_it_is_and_no_dash_but_the_usual() {
         let root = Path::new("/");
-        let from_table = Assigned { extension: b"A.b-".to_vec(), ..user(root, "-", "C.d") };
+        let from_table = Assigned::of(Fields { extension: b"A.b-", ..fields(root, "-", "C.d") });
         let expected = [".qmail-A.b-c:d", ".qmail-A.b-default", ".qmail-default"];
         assert_eq!(texts(&from_table, Rules::Original), expected);
         assert_eq!(texts(&from_table, Rules::Qmail), expected.map(|name| name.replace("A.b", "a:b")));

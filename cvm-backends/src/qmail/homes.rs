@@ -9,14 +9,15 @@ mod glances;
 mod listing;
 mod memory;
 
-use std::fs::{Metadata, metadata, symlink_metadata};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{FileType, Stat};
+
 use glances::Glances;
 pub(super) use listing::{BEGINNING, Names};
-use memory::Memory;
+use memory::{Memory, Version};
 
 /// What is remembered of homes, by all who cannot wait.
 #[derive(Default)]
@@ -26,6 +27,48 @@ pub(super) struct Homes {
     homes: Glances,
     files: Glances,
     memory: Memory,
+}
+
+/// What a look shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The kind of file, and who may do what with it.
+    mode: u32,
+    /// `None` if it has a time that no clock shows.
+    version: Option<Version>,
+}
+
+/// Looks at what a path leads to.
+///
+/// # Errors
+///
+/// Those of stat(2).
+pub(super) fn look(path: &Path) -> io::Result<Seen> {
+    Ok(Seen::of(&rustix::fs::stat(path)?))
+}
+
+/// Looks at a file, or at the symbolic link that is there in place of one.
+///
+/// # Errors
+///
+/// Those of lstat(2).
+pub(super) fn look_at_file(path: &Path) -> io::Result<Seen> {
+    Ok(Seen::of(&rustix::fs::lstat(path)?))
+}
+
+impl Seen {
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self { mode: stat.st_mode, version: Version::of(stat) }
+    }
+
+    /// Returns who may do what, as chmod(2) has it.
+    pub(super) const fn permissions(self) -> u32 {
+        self.mode & 0o7777
+    }
+
+    pub(super) fn kind(self) -> FileType {
+        FileType::from_raw_mode(self.mode)
+    }
 }
 
 impl Homes {
@@ -38,18 +81,18 @@ impl Homes {
     }
 
     /// Looks at a home.
-    pub(super) fn look(&self, home: &Path) -> io::Result<Metadata> {
-        self.homes.look(self.round(), home, || metadata(home))
+    pub(super) fn look(&self, home: &Path) -> io::Result<Seen> {
+        self.homes.look(self.round(), home, || look(home))
     }
 
     /// Looks at a file, or at the symbolic link that is there in place of one.
-    pub(super) fn look_at_file(&self, path: &Path) -> io::Result<Metadata> {
-        self.files.look(self.round(), path, || symlink_metadata(path))
+    pub(super) fn look_at_file(&self, path: &Path) -> io::Result<Seen> {
+        self.files.look(self.round(), path, || look_at_file(path))
     }
 
     /// Returns the dot-qmail files of a home that is as it was seen; `None` if they are not known.
-    pub(super) fn names(&self, home: &Path, seen: &Metadata) -> Option<Names> {
-        self.memory.names(home, seen)
+    pub(super) fn names(&self, home: &Path, seen: Seen) -> Option<Names> {
+        self.memory.names(home, seen.version?)
     }
 
     fn round(&self) -> u64 {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use cvm_core::answer::Patience;
+use cvm_core::wire::Request;
 
 use super::Rules;
 use super::address::Addresses;
 use super::places::Places;
-use super::users::{Assigned, Search, Users};
+use super::users::{Assigned, Search, Users, hash_of_whole};
 use crate::Notices;
 use crate::halt::Halt;
 
@@ -70,7 +71,16 @@ impl Host {
         let found = self.users.find(&to.local, &search)?;
         // qmail-lspawn delivers nothing as root.
         let found = found.filter(|user| self.options.rules == Rules::Original || user.uid != 0);
-        Ok(found.map_or(Resident::Nobody, |user| Resident::User { user, domain: to.domain }))
+        Ok(found.map_or(Resident::Nobody, |user| Resident::User { user, domain: to.domain.into_owned() }))
+    }
+
+    /// Hears of all requests of a round before the first of them is looked up.
+    pub(crate) fn anticipate(&self, requests: &mut dyn Iterator<Item = Request<'_>>) {
+        self.users.anticipate(requests.filter_map(|request| {
+            let (account, domain) = (request.account().unwrap_or_default(), request.domain().unwrap_or_default());
+            let to = self.addresses.find(account, domain, &self.options).ok().flatten()?;
+            Some(hash_of_whole(&to.local))
+        }));
     }
 
     /// Lets those go on to a folder who can wait; others only if it is known to be local.

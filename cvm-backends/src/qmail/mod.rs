@@ -53,7 +53,7 @@ use homes::Homes;
 pub(crate) use control::Control;
 pub use host::HostOptions;
 pub(crate) use host::{Host, Resident};
-pub(crate) use places::Places;
+pub(crate) use places::{Places, folder_of};
 pub(crate) use users::{Assigned, Search, Users};
 
 /// The settings.
@@ -133,7 +133,7 @@ impl Qmail {
             Resident::User { user, domain } => (user, domain),
         };
         if self.needs_files(&user) {
-            self.host.allow(user.home.parent().unwrap_or(&user.home), patience)?;
+            self.host.allow(folder_of(user.home()), patience)?;
         }
         match self.delivery(&user, patience)? {
             Delivery::Nobodys => not_found(Scope::In),
@@ -144,7 +144,7 @@ impl Qmail {
 
     /// Tells whether a look-up goes to the home of a user.
     fn needs_files(&self, user: &Assigned) -> bool {
-        !user.dash.is_empty() || self.host.rules() == Rules::Qmail || !self.lookaside.is_empty()
+        !user.dash().is_empty() || self.host.rules() == Rules::Qmail || !self.lookaside.is_empty()
     }
 
     /// Looks into the home of a user, if need be with his rights.
@@ -179,7 +179,7 @@ impl Qmail {
             Instructions::File(path) => dotfile::runs_one_of(programs, &path, rules, patience)?,
             // Where no file is needed there may be one.
             Instructions::NotNeeded => {
-                let found = dotfile::runs_one_of(programs, &user.home.join(".qmail"), rules, patience);
+                let found = dotfile::runs_one_of(programs, &user.home().join(".qmail"), rules, patience);
                 found.or_else(|error| if dotfile::is_absent(&error) { Ok(false) } else { Err(error) })?
             }
         };
@@ -203,19 +203,23 @@ impl Module for Qmail {
         Halt::inline(self.find(request, Patience::Immediate))
     }
 
+    fn anticipate(&self, requests: &mut dyn Iterator<Item = Request<'_>>) {
+        self.host.anticipate(requests);
+    }
+
     /// There are no passwords here: who asks for a verdict has configured the wrong module.
     fn authenticate(&self, _: &Account, _: &Request<'_>) -> Result<Verdict, Temporary> {
         Err(Temporary::CONFIG)
     }
 
     fn results(&self, account: &Account, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
-        let home = account.user.home.as_os_str().as_bytes();
+        let home = account.user.home().as_os_str().as_bytes();
         facts.standard(&StandardFacts {
-            username: &account.user.name,
+            username: account.user.name(),
             userid: account.user.uid.into(),
             groupid: account.user.gid.into(),
             directory: home,
-            sys_username: Some(&account.user.name),
+            sys_username: Some(account.user.name()),
             sys_directory: Some(home),
             domain: Some(&account.domain),
             mailbox: Some(home),

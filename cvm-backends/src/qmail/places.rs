@@ -1,16 +1,16 @@
 //! Folders: whether a look at a file there may have to wait for another host or another program.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Instant;
 
 use cvm_core::answer::Patience;
+use foldhash::HashMap;
 
 use crate::halt::Halt;
 
@@ -125,6 +125,16 @@ impl Place {
     }
 }
 
+/// Returns the folder that something is in, or itself if the path does not tell: as [`Path::parent`] does, which takes a
+/// path to pieces for that.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    let bytes = path.as_os_str().as_bytes();
+    match memchr::memrchr(b'/', bytes) {
+        Some(at) if at > 0 && at + 1 < bytes.len() => Path::new(OsStr::from_bytes(bytes.split_at(at).0)),
+        _ => path.parent().unwrap_or(path),
+    }
+}
+
 /// Tells whether the times of what is changed in an open folder are those of our own clock.
 ///
 /// # Errors
@@ -205,6 +215,15 @@ garbage
             assert_eq!(is_local(Path::new(folder), MOUNTS), expected, "{folder}");
         }
         assert!(!is_local(Path::new("/etc"), b""));
+    }
+
+    #[test]
+    fn the_folder_of_a_path_is_what_it_is_in() {
+        for (path, expected) in
+            [("/home/joe", "/home"), ("/home/joe/", "/home"), ("/joe", "/"), ("/", "/"), ("joe", ""), ("a/b/.", "a/b")]
+        {
+            assert_eq!(folder_of(Path::new(path)), Path::new(expected), "{path}");
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! From a local part to a user: the table of assignments, and the users of the system.
 
-use std::ffi::OsString;
-use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{io, iter};
 
 use cvm_core::answer::Patience;
 use nix::errno::Errno;
@@ -13,7 +13,7 @@ use nix::unistd::User;
 
 use super::Rules;
 use super::places::Places;
-use crate::cdb::{Cdb, Reader, WatchedCdb};
+use crate::cdb::{Cdb, Reader, WatchedCdb, hash_of};
 use crate::halt::Halt;
 use crate::stamp::Links;
 
@@ -33,15 +33,25 @@ pub(crate) struct Users {
 /// Whom a local part is assigned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Assigned {
-    pub(crate) name: Vec<u8>,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    pub(crate) home: PathBuf,
-    pub(crate) dash: Vec<u8>,
+    /// The other fields, one behind the other, and where all but the last one end.
+    text: Vec<u8>,
+    ends: [usize; 4],
+}
+
+/// The fields of one to whom a local part is assigned.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fields<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) home: &'a [u8],
+    pub(super) dash: &'a [u8],
     /// What the table says.
-    pub(crate) extension: Vec<u8>,
+    pub(super) extension: &'a [u8],
     /// What the local part has beyond that.
-    pub(crate) rest: Vec<u8>,
+    pub(super) rest: &'a [u8],
 }
 
 impl Users {
@@ -80,6 +90,21 @@ impl Users {
         let found = in_table(Some(table), &[b"!", beginning].concat(), b"")?;
         table.check()?;
         Ok(found)
+    }
+
+    /// Hears of what is searched for in a round before the first search, and has what they will read fetched for all of
+    /// them at once. Of each it takes the [`hash_of_whole`].
+    pub(super) fn anticipate(&self, hashes: impl Iterator<Item = u32>) {
+        let Some(table) = self.tables.iter().find_map(|table| table.get().ok().flatten()) else {
+            return;
+        };
+        let table = table.reader();
+        if !table.is_far() {
+            return;
+        }
+        let hashes: Vec<_> = hashes.collect();
+        hashes.iter().for_each(|&hash| table.fetch_slots(hash));
+        hashes.iter().for_each(|&hash| table.fetch_record(hash));
     }
 
     fn table(&self, search: &Search<'_>) -> Result<Option<Arc<Cdb>>, Halt> {
@@ -137,7 +162,7 @@ fn as_qmail(table: Option<Reader<'_>>, local: &[u8], search: &Search<'_>) -> Res
     }
     let cuts = (0..local.len()).rev().filter(|&at| local.get(at) == Some(&b'-'));
     let candidates = cuts.filter_map(|at| Some((local.get(..at)?, &b"-"[..], local.get(at + 1..)?)));
-    for (user, dash, rest) in std::iter::once((local, &b""[..], &b""[..])).chain(candidates) {
+    for (user, dash, rest) in iter::once((local, &b""[..], &b""[..])).chain(candidates) {
         if user.len() >= NAME_MAX {
             continue;
         }
@@ -175,6 +200,12 @@ fn in_table(table: Option<Reader<'_>>, key: &[u8], rest: &[u8]) -> io::Result<Op
     found.map(|data| Assigned::read(&data, rest).ok_or_else(not_ours)).transpose()
 }
 
+/// Returns the hash of the key under which a local part is sought first, as a whole.
+pub(super) fn hash_of_whole(local: &[u8]) -> u32 {
+    let local = local.iter().map(u8::to_ascii_lowercase);
+    hash_of(iter::once(b'!').chain(local).chain(iter::once(0)))
+}
+
 /// A table without what qmail-newu writes.
 fn not_ours() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "not a table of assignments")
@@ -192,18 +223,56 @@ fn in_system(name: &[u8], dash: &[u8], rest: &[u8], search: &Search<'_>) -> Resu
         Err(Errno::ENOENT | Errno::ESRCH) => None,
         found => found.map_err(io::Error::from)?,
     };
-    Ok(user.map(|user| Assigned {
-        name: user.name.into_bytes(),
-        uid: user.uid.as_raw(),
-        gid: user.gid.as_raw(),
-        home: user.dir,
-        dash: dash.to_vec(),
-        extension: Vec::new(),
-        rest: rest.to_vec(),
+    Ok(user.map(|user| {
+        Assigned::of(Fields {
+            name: user.name.as_bytes(),
+            uid: user.uid.as_raw(),
+            gid: user.gid.as_raw(),
+            home: user.dir.as_os_str().as_bytes(),
+            dash,
+            extension: b"",
+            rest,
+        })
     }))
 }
 
 impl Assigned {
+    pub(super) fn of(fields: Fields<'_>) -> Self {
+        let Fields { name, uid, gid, home, dash, extension, rest } = fields;
+        let mut end = 0;
+        let ends = [name, home, dash, extension].map(|field| {
+            end += field.len();
+            end
+        });
+        Self { uid, gid, text: [name, home, dash, extension, rest].concat(), ends }
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
+        self.field(0, self.ends[0])
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.field(self.ends[0], self.ends[1])))
+    }
+
+    pub(crate) fn dash(&self) -> &[u8] {
+        self.field(self.ends[1], self.ends[2])
+    }
+
+    /// Returns what the table says.
+    pub(crate) fn extension(&self) -> &[u8] {
+        self.field(self.ends[2], self.ends[3])
+    }
+
+    /// Returns what the local part has beyond that.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.field(self.ends[3], self.text.len())
+    }
+
+    fn field(&self, start: usize, end: usize) -> &[u8] {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
     /// Reads a value of the table: six strings, NUL between them.
     fn read(data: &[u8], rest: &[u8]) -> Option<Self> {
         let mut fields = data.split(|&byte| byte == 0);
@@ -211,20 +280,12 @@ impl Assigned {
         let (name, uid, gid, home, dash, extension) = (next()?, next()?, next()?, next()?, next()?, next()?);
         // The highest number tells the system's calls to leave an id as it is, which would be that of root.
         let number = |field: &[u8]| u32::try_from(cvm_core::parse_integer(field)?).ok().filter(|&id| id != u32::MAX);
-        Some(Self {
-            name: name.to_vec(),
-            uid: number(uid)?,
-            gid: number(gid)?,
-            home: OsString::from_vec(home.to_vec()).into(),
-            dash: dash.to_vec(),
-            extension: extension.to_vec(),
-            rest: rest.to_vec(),
-        })
+        Some(Self::of(Fields { name, uid: number(uid)?, gid: number(gid)?, home, dash, extension, rest }))
     }
 
     /// Tells whether qmail-getpw takes this user of the system: not root, and the owner of the home.
     fn has_own_home(&self) -> io::Result<bool> {
-        match std::fs::metadata(&self.home) {
+        match std::fs::metadata(self.home()) {
             Ok(home) => Ok(self.uid != 0 && home.uid() == self.uid),
             Err(error) if super::dotfile::is_absent(&error) => Ok(false),
             Err(error) => Err(error),

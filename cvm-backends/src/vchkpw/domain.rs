@@ -61,7 +61,7 @@ impl Domains {
             let text = format_args!("there is no table of assignments that can be read");
             files.unreadable.give(&files.notices, &self.qmail_root.join("users"), text);
         }
-        Ok(found?.map(Domain::of))
+        Ok(found?.as_ref().map(Domain::of))
     }
 
     fn default(&self, patience: Patience) -> Result<Vec<u8>, Halt> {
@@ -69,7 +69,7 @@ impl Domains {
             return Ok(domain.clone());
         }
         self.default.catch_up(patience)?;
-        Ok(self.default.get()?.map(|domain| domain.to_vec()).unwrap_or_default())
+        Ok(self.default.with(|domain| domain.cloned())?.unwrap_or_default())
     }
 
     /// Returns what stands for a domain where there is none: its users are those of the folder's owner.
@@ -95,8 +95,9 @@ impl Domains {
 }
 
 impl Domain {
-    fn of(assigned: Assigned) -> Self {
-        Self { name: assigned.name, uid: assigned.uid, gid: assigned.gid, folder: assigned.home }
+    fn of(assigned: &Assigned) -> Self {
+        let (name, folder) = (assigned.name().to_vec(), assigned.home().to_owned());
+        Self { name, uid: assigned.uid, gid: assigned.gid, folder }
     }
 }
 

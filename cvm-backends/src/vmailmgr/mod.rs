@@ -33,7 +33,7 @@ use crate::halt::{Halt, cost_of_lookup};
 use crate::judge::Judge;
 use crate::notices::Once;
 use crate::password::Comparison;
-use crate::qmail::{Assigned, Host, HostOptions, Resident, Rules};
+use crate::qmail::{Assigned, Host, HostOptions, Resident, Rules, folder_of};
 use crate::tables::Tables;
 use convert::{Converter, Entry};
 use record::Record;
@@ -147,15 +147,15 @@ impl Vmailmgr {
     /// table of assignments says belongs to it.
     fn name(&self, owner: &Assigned) -> Vec<u8> {
         match self.host.rules() {
-            Rules::Original => owner.rest.to_ascii_lowercase(),
-            Rules::Qmail => [&owner.extension[..], &owner.rest].concat().to_ascii_lowercase(),
+            Rules::Original => owner.rest().to_ascii_lowercase(),
+            Rules::Qmail => [owner.extension(), owner.rest()].concat().to_ascii_lowercase(),
         }
     }
 
     /// Opens the table of an owner; `None` if his home is there, but no table.
     fn table(&self, owner: &Assigned, patience: Patience) -> Result<Option<(PathBuf, Arc<Cdb>)>, Halt> {
-        let home = owner.home.as_path();
-        self.host.allow(home.parent().unwrap_or(home), patience)?;
+        let home = owner.home();
+        self.host.allow(folder_of(home), patience)?;
         let path = home.join(&self.table);
         if self.table.is_absolute() {
             self.host.allow(path.parent().unwrap_or(&path), patience)?;
@@ -230,14 +230,14 @@ impl Module for Vmailmgr {
     }
 
     fn results(&self, account: &Account, facts: &mut FactWriter<'_>) -> Result<(), Temporary> {
-        let home = account.owner.home.as_os_str().as_bytes();
+        let home = account.owner.home().as_os_str().as_bytes();
         let mailbox = mailbox::in_home(home, account.record()?.directory);
         facts.standard(&StandardFacts {
             username: &account.name,
             userid: account.owner.uid.into(),
             groupid: account.owner.gid.into(),
             directory: &mailbox,
-            sys_username: Some(&account.owner.name),
+            sys_username: Some(account.owner.name()),
             sys_directory: Some(home),
             domain: Some(&account.domain),
             mailbox: Some(&mailbox),

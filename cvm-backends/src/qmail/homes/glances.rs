@@ -1,11 +1,15 @@
 //! Glances: what was seen in this round.
 
 use std::ffi::OsString;
-use std::fs::Metadata;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use foldhash::fast::RandomState;
+
+use super::Seen;
 
 /// As many as a loop answers requests in a round.
 const SLOTS: usize = 64;
@@ -19,47 +23,47 @@ pub(super) struct Glances {
 #[derive(Default)]
 struct Slot {
     path: OsString,
-    seen: Option<(u64, Metadata)>,
+    seen: Option<(u64, Seen)>,
 }
 
 impl Default for Glances {
     fn default() -> Self {
-        Self { slots: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::new() }
+        Self { slots: std::array::from_fn(|_| Mutex::default()), hasher: RandomState::default() }
     }
 }
 
 impl Glances {
     /// Looks at a path, unless that was done in this round. Round 0 is none: where nobody counts rounds, nothing holds.
-    pub(super) fn look(
-        &self,
-        round: u64,
-        path: &Path,
-        look: impl FnOnce() -> io::Result<Metadata>,
-    ) -> io::Result<Metadata> {
+    pub(super) fn look(&self, round: u64, path: &Path, look: impl FnOnce() -> io::Result<Seen>) -> io::Result<Seen> {
         if round == 0 {
             return look();
         }
-        if let Some(seen) = self.slot(path).seen_in(round, path) {
+        let slot = self.slot(path);
+        if let Some(seen) = locked(slot).seen_in(round, path) {
             return Ok(seen);
         }
         let seen = look()?;
-        self.slot(path).take(round, path, seen.clone());
+        locked(slot).take(round, path, seen);
         Ok(seen)
     }
 
-    fn slot(&self, path: &Path) -> MutexGuard<'_, Slot> {
-        let number = usize::try_from(self.hasher.hash_one(path.as_os_str()) % SLOTS as u64).unwrap_or(0);
-        self.slots[number].lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self, path: &Path) -> &Mutex<Slot> {
+        let hash = self.hasher.hash_one(path.as_os_str().as_bytes());
+        &self.slots[usize::try_from(hash % SLOTS as u64).unwrap_or(0)]
     }
 }
 
+fn locked(slot: &Mutex<Slot>) -> MutexGuard<'_, Slot> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Slot {
-    fn seen_in(&self, round: u64, path: &Path) -> Option<Metadata> {
-        let (_, seen) = self.seen.as_ref().filter(|(seen_in, _)| *seen_in == round && self.path == path)?;
-        Some(seen.clone())
+    fn seen_in(&self, round: u64, path: &Path) -> Option<Seen> {
+        let is_same = |seen_in| seen_in == round && self.path.as_bytes() == path.as_os_str().as_bytes();
+        self.seen.filter(|(seen_in, _)| is_same(*seen_in)).map(|(_, seen)| seen)
     }
 
-    fn take(&mut self, round: u64, path: &Path, seen: Metadata) {
+    fn take(&mut self, round: u64, path: &Path, seen: Seen) {
         self.path.clear();
         self.path.push(path);
         self.seen = Some((round, seen));
@@ -79,7 +83,7 @@ mod tests {
         let look = |round, path: &str| {
             let seen = glances.look(round, Path::new(path), || {
                 looks.set(looks.get() + 1);
-                std::fs::metadata(path)
+                super::super::look(Path::new(path))
             });
             (seen.is_ok(), looks.get())
         };
@@ -98,15 +102,14 @@ mod tests {
 
     #[test]
     fn paths_in_one_place_are_not_taken_for_each_other() {
-        use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir().expect("a folder");
         let paths: Vec<_> = (0..200).map(|number| folder.path().join(number.to_string())).collect();
         paths.iter().for_each(|path| std::fs::write(path, "").expect("written"));
         let glances = Glances::default();
         for _ in 0..2 {
             for path in &paths {
-                let seen = glances.look(1, path, || std::fs::metadata(path)).expect("there");
-                assert_eq!(seen.ino(), std::fs::metadata(path).expect("there").ino());
+                let seen = glances.look(1, path, || super::super::look(path)).expect("there");
+                assert_eq!(seen, super::super::look(path).expect("there"));
             }
         }
     }

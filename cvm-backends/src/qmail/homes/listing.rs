@@ -1,6 +1,6 @@
 //! Listings: the dot-qmail files of a folder.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::path::Path;
@@ -10,7 +10,6 @@ use rustix::fs::{AtFlags, Mode, OFlags, RawDir, StatxAttributes, StatxFlags};
 
 use super::memory::Version;
 use crate::qmail::places;
-use crate::stamp::Stamp;
 
 /// How many entries of a folder are read, in an event loop, which has others to answer: 256, and the two for itself and
 /// the one above it.
@@ -84,12 +83,12 @@ impl Names {
     }
 }
 
-/// Reads a home that was seen; `None` if what is read now might not hold as long as the home looks the same.
+/// Reads a home of which this version was seen; `None` if what is read now might not hold as long as the home looks the same.
 ///
 /// Whatever changes the folder from now on gives it another time than one that lies back for so long. That the folder
 /// has still the one that was seen when all is read means that nothing has changed meanwhile, and that it is the same.
-pub(super) fn read(home: &Path, seen: &Metadata) -> Option<Listing> {
-    if !Stamp::of(seen).is_past() {
+pub(super) fn read(home: &Path, seen: Version) -> Option<Listing> {
+    if !seen.is_past() {
         return None;
     }
     match read_old(home, seen) {
@@ -101,11 +100,11 @@ pub(super) fn read(home: &Path, seen: &Metadata) -> Option<Listing> {
     }
 }
 
-fn read_old(home: &Path, seen: &Metadata) -> io::Result<Option<Listing>> {
+fn read_old(home: &Path, seen: Version) -> io::Result<Option<Listing>> {
     let flags = OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let folder = File::from(rustix::fs::open(home, flags, Mode::empty())?);
     let listing = if shows_its_names(&folder)? { entries(&folder)? } else { Listing::Nothing };
-    let is_as_seen = Version::of(&folder.metadata()?) == Version::of(seen);
+    let is_as_seen = Version::of(&rustix::fs::fstat(&folder)?) == Some(seen);
     Ok(is_as_seen.then_some(listing))
 }
 

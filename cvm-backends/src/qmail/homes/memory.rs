@@ -1,13 +1,15 @@
 //! The memory of names: those of one folder each, for as long as they hold.
 
 use std::collections::HashMap;
-use std::fs::Metadata;
-use std::hash::{BuildHasher, RandomState};
-use std::os::unix::fs::MetadataExt;
+use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
+use rustix::fs::Stat;
+
 use super::listing::{self, Listing, Names};
+use crate::stamp;
 
 /// Parts that are locked, emptied and enlarged each for itself.
 const SHARDS: usize = 64;
@@ -27,7 +29,7 @@ pub(super) struct Memory {
 
 #[derive(Default)]
 struct Shard {
-    known: HashMap<Folder, Known>,
+    known: HashMap<Folder, Known, RandomState>,
     bytes: usize,
 }
 
@@ -63,26 +65,30 @@ pub(super) struct Version {
 
 impl Version {
     /// Returns the version that was seen; `None` if its time is none that a clock shows.
-    pub(super) fn of(seen: &Metadata) -> Option<Self> {
-        let changed = seen.ctime().checked_mul(1_000_000_000)?.checked_add(seen.ctime_nsec())?;
-        Some(Self { folder: Folder { device: seen.dev(), inode: seen.ino() }, changed })
+    pub(super) fn of(stat: &Stat) -> Option<Self> {
+        let changed = stat.st_ctime.checked_mul(1_000_000_000)?.checked_add(stat.st_ctime_nsec.try_into().ok()?)?;
+        Some(Self { folder: Folder { device: stat.st_dev, inode: stat.st_ino }, changed })
+    }
+
+    /// Tells whether every change from now on makes another version.
+    pub(super) fn is_past(self) -> bool {
+        stamp::is_past(self.changed)
     }
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), hasher: RandomState::default() }
     }
 }
 
 impl Memory {
     /// Returns the dot-qmail files of a home that is as it was seen; `None` if they are not known.
-    pub(super) fn names(&self, home: &Path, seen: &Metadata) -> Option<Names> {
-        let version = Version::of(seen)?;
+    pub(super) fn names(&self, home: &Path, version: Version) -> Option<Names> {
         match self.recall(version) {
             Some(What::Read(listing)) => listing.names(),
             Some(What::Seen) => {
-                let listing = listing::read(home, seen)?;
+                let listing = listing::read(home, version)?;
                 self.keep(version, What::Read(listing.clone()));
                 listing.names()
             }

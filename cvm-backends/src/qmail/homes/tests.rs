@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::qmail::Rules;
 use crate::qmail::dotfile::{self, Access, Instructions};
-use crate::qmail::users::Assigned;
+use crate::qmail::users::{Assigned, Fields};
 use crate::stamp::TICK;
 
 /// For as long a home has to be as it is before its names are remembered, and a few ticks of the kernel's clock.
@@ -60,9 +61,8 @@ impl Place {
     }
 
     fn user(&self, dash: &str, rest: &str) -> Assigned {
-        let home = self.path("home");
-        let (dash, rest) = (dash.into(), rest.into());
-        Assigned { name: b"joe".to_vec(), uid: 1, gid: 1, home, dash, extension: Vec::new(), rest }
+        let (home, dash, rest) = (self.path("home"), dash.as_bytes(), rest.as_bytes());
+        Assigned::of(Fields { name: b"joe", home: home.as_os_str().as_bytes(), dash, rest, ..Fields::default() })
     }
 }
 
@@ -74,7 +74,7 @@ impl Rig {
     /// The files that are remembered, without a look at the home in a round before.
     fn names(&self, home: &Path) -> Option<Names> {
         self.0.begin_round();
-        self.0.names(home, &self.0.look(home).expect("a home"))
+        self.0.names(home, self.0.look(home).expect("a home"))
     }
 
     /// Waits until the names are remembered.
@@ -308,13 +308,13 @@ fn where_no_round_begins_everything_is_looked_at() {
 fn what_has_changed_since_it_was_seen_is_not_read() {
     let place = Place::new();
     let home = place.path("home");
-    let seen = metadata(&home).expect("a home");
+    let seen = look(&home).expect("a home").version.expect("a time");
     thread::sleep(A_WHILE);
-    assert!(listing::read(&home, &seen).is_some());
+    assert!(listing::read(&home, seen).is_some());
     // Another folder that has stood as long, and the same one after a change.
-    assert!(listing::read(&place.path("other"), &seen).is_none());
+    assert!(listing::read(&place.path("other"), seen).is_none());
     place.write("home/.qmail-a");
-    assert!(listing::read(&home, &seen).is_none());
+    assert!(listing::read(&home, seen).is_none());
 }
 
 /// What happens between two look-ups.

@@ -27,8 +27,8 @@ impl Table {
             Rules::Qmail => in_table_of_qmail(table.reader(), local.as_bytes()).map_err(Halt::from),
         };
         // The system may have a user for what is left.
-        let found = found.expect("a whole table").filter(|found| found.name != ALIAS)?;
-        let parts = [&found.name[..], b" ", &found.dash, b" ", &found.extension, &found.rest].concat();
+        let found = found.expect("a whole table").filter(|found| found.name() != ALIAS)?;
+        let parts = [found.name(), b" ", found.dash(), b" ", found.extension(), found.rest()].concat();
         Some(parts.escape_ascii().to_string())
     }
 
@@ -90,11 +90,17 @@ fn a_table_without_the_set_of_wildcards_is_none_of_qmail() {
 }
 
 #[test]
+fn what_is_anticipated_is_the_search_for_the_whole_local_part() {
+    for (hash, key) in [(hash_of_whole(b"Joe-X"), &b"!joe-x\0"[..]), (hash_of_whole(b""), b"!\0")] {
+        assert_eq!(hash, hash_of(key.iter().copied()));
+    }
+}
+
+#[test]
 fn a_value_has_six_fields_and_numbers() {
     let read = |data: &[u8]| Assigned::read(data, b"rest");
     assert!(
-        read(b"joe\x001\x002\0/home/joe\0-\0pre")
-            .is_some_and(|joe| (joe.extension, joe.rest) == (b"pre".to_vec(), b"rest".to_vec()))
+        read(b"joe\x001\x002\0/home/joe\0-\0pre").is_some_and(|joe| (joe.extension(), joe.rest()) == (b"pre", b"rest"))
     );
     for bad in [&b""[..], b"joe\x001\x002\0/home/joe\0-", b"joe\0x\x002\0/\0-\0", b"joe\x001\x004294967296\0/\0-\0"] {
         assert_eq!(read(bad), None, "{}", bad.escape_ascii());
@@ -129,22 +135,14 @@ fn beside_a_table_the_original_asks_for_users_of_the_system_as_they_come() {
         (Some(cdb.reader()), "Root", None),
     ] {
         let found = as_the_original(table, local.as_bytes(), &search).expect("a name service");
-        let rest = found.filter(|found| found.uid == 0).map(|root| root.rest.escape_ascii().to_string());
+        let rest = found.filter(|found| found.uid == 0).map(|root| root.rest().escape_ascii().to_string());
         assert_eq!(rest.as_deref(), expected, "{local}, {}", table.is_some());
     }
 }
 
 #[test]
 fn qmail_takes_no_users_of_the_system_who_are_root_or_do_not_own_their_home() {
-    let user = |uid, home: &str| Assigned {
-        name: b"joe".to_vec(),
-        uid,
-        gid: 1,
-        home: home.into(),
-        dash: Vec::new(),
-        extension: Vec::new(),
-        rest: Vec::new(),
-    };
+    let user = |uid, home: &str| Assigned::of(Fields { name: b"joe", uid, home: home.as_bytes(), ..Fields::default() });
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().to_str().expect("UTF-8");
     let owner = std::fs::metadata(home).expect("a folder").uid();
