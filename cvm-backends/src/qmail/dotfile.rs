@@ -172,14 +172,14 @@ fn open(path: &Path, patience: Patience) -> io::Result<(File, Stamp)> {
 /// Returns the files of a home, if they are known. qmail-local would try again later where it has a mode that is not
 /// safe.
 fn check_home(home: &Path, access: Access<'_>) -> io::Result<Option<Names>> {
-    let (seen, homes) = match access {
-        Access::AtOnce(homes) => (homes.look(home)?, Some(homes)),
+    let (seen, known) = match access {
+        Access::AtOnce(homes) => homes.look(home).map(|found| (found.seen, Some((homes, found))))?,
         Access::Exists | Access::Opens => (homes::look(home)?, None),
     };
     refuse_if(!seen.kind().is_dir(), "no folder")?;
     refuse_if(seen.permissions() & WRITABLE_BY_OTHERS != 0, "a home that others may write to")?;
     refuse_if(seen.permissions() & STICKY != 0, "a home that is being worked on")?;
-    Ok(homes.and_then(|homes| homes.names(home, seen)))
+    Ok(known.and_then(|(homes, found)| homes.names(home, found)))
 }
 
 fn refuse_if(is_so: bool, what: &'static str) -> io::Result<()> {

@@ -6,8 +6,10 @@
 //! change while that of the folder does not.
 
 mod glances;
+mod held;
 mod listing;
 mod memory;
+mod watches;
 
 use std::io;
 use std::path::Path;
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{FileType, Stat};
 
 use glances::Glances;
+use held::Held;
 pub(super) use listing::{BEGINNING, Names};
 use memory::{Memory, Version};
 
@@ -27,6 +30,7 @@ pub(super) struct Homes {
     homes: Glances,
     files: Glances,
     memory: Memory,
+    held: Held,
 }
 
 /// What a look shows.
@@ -36,6 +40,13 @@ pub(super) struct Seen {
     mode: u32,
     /// `None` if it has a time that no clock shows.
     version: Option<Version>,
+}
+
+/// What a look at a home shows.
+pub(super) struct SeenHome {
+    pub(super) seen: Seen,
+    /// Its dot-qmail files, if they are held.
+    names: Option<Names>,
 }
 
 /// Looks at what a path leads to.
@@ -78,21 +89,35 @@ impl Homes {
     /// is told was looked at in that round, or in one that others have begun since.
     pub(super) fn begin_round(&self) {
         self.round.fetch_add(1, Ordering::AcqRel);
+        self.held.hear(&self.round);
     }
 
     /// Looks at a home.
-    pub(super) fn look(&self, home: &Path) -> io::Result<Seen> {
-        self.homes.look(self.round(), home, || look(home))
+    pub(super) fn look(&self, home: &Path) -> io::Result<SeenHome> {
+        let round = self.round();
+        if let Some((seen, names)) = self.held.home(round, home) {
+            return Ok(SeenHome { seen, names: Some(names) });
+        }
+        Ok(SeenHome { seen: self.homes.look(round, home, || look(home))?, names: None })
     }
 
     /// Looks at a file, or at the symbolic link that is there in place of one.
     pub(super) fn look_at_file(&self, path: &Path) -> io::Result<Seen> {
-        self.files.look(self.round(), path, || look_at_file(path))
+        let round = self.round();
+        if let Some(seen) = self.held.file(round, path) {
+            return Ok(seen);
+        }
+        let seen = self.files.look(round, path, || look_at_file(path))?;
+        self.held.hold_file(round, path, seen);
+        Ok(seen)
     }
 
     /// Returns the dot-qmail files of a home that is as it was seen; `None` if they are not known.
-    pub(super) fn names(&self, home: &Path, seen: Seen) -> Option<Names> {
-        self.memory.names(home, seen.version?)
+    pub(super) fn names(&self, home: &Path, found: SeenHome) -> Option<Names> {
+        let SeenHome { seen, names: None } = found else { return found.names };
+        let names = self.memory.names(home, seen.version?)?;
+        self.held.hold_home(self.round(), home, seen, &names);
+        Some(names)
     }
 
     fn round(&self) -> u64 {
