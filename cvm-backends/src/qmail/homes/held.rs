@@ -65,6 +65,7 @@ struct Home {
 
 #[derive(Debug)]
 struct HeldFile {
+    /// Its version may have been that of another text.
     seen: Seen,
     watch: Arc<Watch>,
     home: Arc<Home>,
@@ -246,3 +247,6 @@ fn is_plain(path: &Path) -> bool {
     let name = bytes.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     bytes.starts_with(b"/") && !matches!(name, b"" | b"." | b"..")
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,6 +152,17 @@ impl Watches {
     fn disturb_all(&self) {
         self.watched.values().for_each(|watch| watch.disturb());
     }
+
+    #[cfg(test)]
+    pub(super) fn allow(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    /// Has the next message be one that cannot be read.
+    #[cfg(test)]
+    pub(super) fn lose_messages(&mut self) {
+        self.messages = File::open("/dev/null").expect("it is there").into();
+    }
 }
 
 /// Returns how many files may be watched, without taking much from the other processes of the user.

@@ -1,0 +1,405 @@
+//! Homes that are held, and everything that ends that.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+use std::sync::atomic::AtomicU32;
+use std::thread;
+use std::time::Duration;
+
+use super::super::Homes;
+use super::*;
+use crate::stamp::TICK;
+
+/// For as long a folder has to be as it is before it is relied upon, and a few ticks of the kernel's clock.
+const A_WHILE: Duration = TICK.saturating_add(Duration::from_millis(25));
+
+/// A folder with homes in a folder, on a local file system.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir_in("/dev/shm").expect("a folder"));
+        for folder in ["users", "users/joe", "users/jim", "aside"] {
+            place.make(folder);
+        }
+        place.write("users/joe/.qmail-a");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn make(&self, folder: &str) {
+        fs::create_dir(self.path(folder)).expect("a folder");
+        self.set_mode(folder, 0o755);
+    }
+
+    fn write(&self, name: &str) {
+        fs::write(self.path(name), "|deliver\n").expect("written");
+        self.set_mode(name, 0o644);
+    }
+
+    fn set_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).expect("renamed");
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).expect("removed");
+    }
+}
+
+/// Looks at a home and a file as a look-up does, in a round of its own; tells which of the two were held.
+fn look_up(homes: &Homes, home: &Path, file: &Path) -> (bool, bool) {
+    homes.begin_round();
+    let found = homes.look(home);
+    let is_held = found.as_ref().is_ok_and(|found| found.names.is_some());
+    let expected = look(home);
+    assert_eq!(found.as_ref().map(|found| found.seen).ok(), expected.ok(), "{home:?}");
+    let names = found.ok().and_then(|found| homes.names(home, found));
+    let is_file_held = homes.held.file(homes.round(), file).is_some();
+    let there = look_at_file(file).ok().map(what_counts);
+    assert_eq!(homes.look_at_file(file).ok().map(what_counts), there, "{file:?}");
+    assert!(names.is_none_or(|names| !names.may_have(b"-a") || there.is_some()), "{file:?}");
+    (is_held, is_file_held)
+}
+
+/// What is written to a file gives it another time.
+fn what_counts(file: Seen) -> (rustix::fs::FileType, u32) {
+    (file.kind(), file.permissions())
+}
+
+/// A home of which everything is held.
+struct Rig {
+    place: Place,
+    homes: Homes,
+    home: PathBuf,
+    file: PathBuf,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let place = Place::new();
+        let (home, file) = (place.path("users/joe"), place.path("users/joe/.qmail-a"));
+        let rig = Self { place, homes: Homes::default(), home, file };
+        rig.wait();
+        rig
+    }
+
+    fn look_up(&self) -> (bool, bool) {
+        look_up(&self.homes, &self.home, &self.file)
+    }
+
+    /// Waits until everything is held.
+    #[track_caller]
+    fn wait(&self) {
+        thread::sleep(A_WHILE);
+        for _ in 0..3 {
+            self.look_up();
+        }
+        assert_eq!(self.look_up(), (true, true));
+    }
+}
+
+#[test]
+fn what_has_stood_for_a_while_is_held() {
+    let (place, homes) = (Place::new(), Homes::default());
+    let (home, file) = (place.path("users/joe"), place.path("users/joe/.qmail-a"));
+    for _ in 0..5 {
+        assert_eq!(look_up(&homes, &home, &file), (false, false));
+    }
+    thread::sleep(A_WHILE);
+    // It is read, held, and heard of.
+    assert_eq!(look_up(&homes, &home, &file), (false, false));
+    assert_eq!(look_up(&homes, &home, &file), (true, false));
+    for _ in 0..3 {
+        assert_eq!(look_up(&homes, &home, &file), (true, true));
+    }
+}
+
+#[test]
+fn where_no_round_begins_nothing_is_held() {
+    let place = Place::new();
+    thread::sleep(A_WHILE);
+    let (homes, home) = (Homes::default(), place.path("users/joe"));
+    for _ in 0..5 {
+        let found = homes.look(&home).expect("a home");
+        assert!(found.names.is_none());
+        let _ = homes.names(&home, found);
+    }
+    assert!(!homes.held.is_in_use.load(Ordering::Relaxed));
+}
+
+/// Makes a change, of which the next look-up must be told, and what ends with it.
+#[track_caller]
+fn ends(change: impl FnOnce(&Place), expected: (bool, bool)) {
+    let rig = Rig::new();
+    change(&rig.place);
+    assert_eq!(rig.look_up(), expected);
+    // It may stand again.
+    thread::sleep(A_WHILE);
+    for _ in 0..4 {
+        rig.look_up();
+    }
+}
+
+#[test]
+fn a_change_of_the_home_ends_it() {
+    ends(|place| place.set_mode("users/joe", 0o775), (false, false));
+    ends(|place| place.set_mode("users/joe", 0o1755), (false, false));
+    ends(|place| place.write("users/joe/.qmail-b"), (false, false));
+    ends(|place| place.remove("users/joe/.qmail-a"), (false, false));
+    ends(|place| place.rename("users/joe/.qmail-a", "users/joe/.qmail-b"), (false, false));
+    ends(|place| place.rename("users/joe/.qmail-a", "users/jim/.qmail-a"), (false, false));
+    ends(
+        |place| fs::hard_link(place.path("users/joe/.qmail-a"), place.path("users/joe/b")).expect("a link"),
+        (false, false),
+    );
+    ends(|place| fs::remove_dir_all(place.path("users/joe")).expect("removed"), (false, false));
+}
+
+#[test]
+fn a_change_of_the_file_ends_it() {
+    ends(|place| place.set_mode("users/joe/.qmail-a", 0o666), (false, false));
+    // Through a name elsewhere, of which the home does not hear.
+    let rig = Rig::new();
+    fs::hard_link(rig.place.path("users/joe/.qmail-a"), rig.place.path("aside/a")).expect("a link");
+    rig.wait();
+    rig.place.set_mode("aside/a", 0o666);
+    assert_eq!(rig.look_up(), (true, false));
+    // What it says is another thing.
+    let rig = Rig::new();
+    fs::write(&rig.file, "&joe@example\n").expect("written");
+    assert_eq!(rig.look_up(), (true, true));
+}
+
+#[test]
+fn another_home_in_its_place_ends_it() {
+    let exchange = |place: &Place, one: &str, other: &str| {
+        place.rename(one, "aside/away");
+        place.rename(other, one);
+        place.rename("aside/away", other);
+    };
+    ends(|place| exchange(place, "users/joe", "users/jim"), (false, false));
+    ends(|place| place.rename("users/joe", "users/jane"), (false, false));
+    ends(
+        |place| {
+            place.rename("users/joe", "users/jane");
+            symlink("jane", place.path("users/joe")).expect("a link");
+        },
+        (false, false),
+    );
+    // Another folder of homes, as old as the one before.
+    for link in [false, true] {
+        let place = Place::new();
+        place.make("others");
+        place.make("others/joe");
+        let folder = if link { "link" } else { "users" };
+        symlink("users", place.path("link")).expect("a link");
+        let (homes, home) = (Homes::default(), place.path(folder).join("joe"));
+        let file = home.join(".qmail-a");
+        thread::sleep(A_WHILE);
+        for _ in 0..4 {
+            look_up(&homes, &home, &file);
+        }
+        assert_eq!(look_up(&homes, &home, &file), (true, true));
+        if link {
+            place.remove("link");
+            symlink("others", place.path("link")).expect("a link");
+        } else {
+            exchange(&place, "users", "others");
+        }
+        assert_eq!(look_up(&homes, &home, &file), (false, false));
+    }
+}
+
+#[test]
+fn what_happens_beside_a_home_does_not_change_what_is_told() {
+    let rig = Rig::new();
+    rig.place.make("users/new");
+    assert_eq!(rig.look_up(), (false, false));
+    rig.wait();
+    rig.place.write("users/new/.qmail-a");
+    rig.place.set_mode("users/new", 0o700);
+    assert_eq!(rig.look_up(), (true, true));
+}
+
+#[test]
+fn links_are_not_held() {
+    let (place, homes) = (Place::new(), Homes::default());
+    symlink("joe", place.path("users/link")).expect("a link");
+    symlink(".qmail-a", place.path("users/joe/.qmail-l")).expect("a link");
+    thread::sleep(A_WHILE);
+    for _ in 0..5 {
+        assert_eq!(look_up(&homes, &place.path("users/link"), &place.path("users/link/.qmail-a")), (false, false));
+        look_up(&homes, &place.path("users/joe"), &place.path("users/joe/.qmail-l"));
+    }
+    assert!(homes.held.is_hopeless(&place.path("users/link")));
+    let held = look_up(&homes, &place.path("users/joe"), &place.path("users/joe/.qmail-l"));
+    assert_eq!(held, (true, false));
+    for odd in ["users/joe/", "users/joe/.", "users/jim/../joe"] {
+        for _ in 0..3 {
+            look_up(&homes, &place.path(odd), &place.path(odd).join(".qmail-a"));
+        }
+    }
+    assert!(!is_plain(Path::new("joe")) && !is_plain(Path::new("/")) && is_plain(Path::new("/joe")));
+}
+
+#[test]
+fn two_paths_to_a_home_are_held_and_end_together() {
+    let (place, homes) = (Place::new(), Homes::default());
+    symlink("users", place.path("link")).expect("a link");
+    thread::sleep(A_WHILE);
+    let look_up =
+        || ["users/joe", "link/joe"].map(|home| look_up(&homes, &place.path(home), &place.path(home).join(".qmail-a")));
+    for _ in 0..4 {
+        look_up();
+    }
+    assert_eq!(look_up(), [(true, true); 2]);
+    place.set_mode("users/joe/.qmail-a", 0o600);
+    assert_eq!(look_up(), [(false, false); 2]);
+}
+
+#[test]
+fn who_cannot_hear_relies_on_nothing() {
+    let rig = Rig::new();
+    {
+        let mut listener = rig.homes.held.watches.lock().expect("not poisoned");
+        let Listener::Listening(watches) = &mut *listener else { panic!("it listens") };
+        watches.lose_messages();
+    }
+    assert_eq!(rig.look_up(), (false, false));
+    rig.wait();
+    // While another hears, and where nobody can.
+    let held = &rig.homes.held;
+    let mut listener = held.watches.lock().expect("not poisoned");
+    assert_eq!(rig.look_up(), (false, false));
+    *listener = Listener::Deaf;
+    drop(listener);
+    for _ in 0..3 {
+        assert_eq!(rig.look_up(), (false, false));
+    }
+}
+
+#[test]
+fn what_there_is_no_room_for_is_looked_at() {
+    let rig = Rig::new();
+    let held = &rig.homes.held;
+    let with_watches = |run: &dyn Fn(&mut Watches)| match &mut *held.watches.lock().expect("not poisoned") {
+        Listener::Listening(watches) => run(watches),
+        _ => panic!("it listens"),
+    };
+    // The home and its file.
+    with_watches(&|watches| watches.allow(2));
+    let jim = rig.place.path("users/jim");
+    let look_at_jim = || look_up(&rig.homes, &jim, &jim.join(".qmail-a")).0;
+    for _ in 0..5 {
+        assert!(!look_at_jim());
+        assert_eq!(rig.look_up(), (true, true));
+    }
+    assert!(held.is_full.load(Ordering::Relaxed));
+    rig.place.remove("users/joe/.qmail-a");
+    for _ in 0..3 {
+        look_at_jim();
+    }
+    assert!(look_at_jim(), "there is room again");
+}
+
+#[test]
+fn tables_have_an_end() {
+    let (held, table) = (Held::default(), RwLock::default());
+    for number in 0..3 * HELD_MAX {
+        held.keep(&table, Path::new(&number.to_string()), number % 2 == 0, |is_good| *is_good);
+        assert!(table.read().expect("not poisoned").len() <= HELD_MAX);
+    }
+    assert!(held.is_full.load(Ordering::Relaxed));
+}
+
+#[test]
+fn whoever_begins_a_round_is_told_what_happened_before() {
+    const MODES: u32 = 0o200;
+    let rig = Rig::new();
+    // How many changes have begun, and how many are made.
+    let (begun, made, has_ended) = (AtomicU32::new(0), AtomicU32::new(0), AtomicBool::new(false));
+    rig.place.set_mode("users/joe/.qmail-a", 0o400);
+    let ask = || {
+        let mut held = 0;
+        while !has_ended.load(Ordering::Acquire) {
+            let least = made.load(Ordering::Acquire);
+            rig.homes.begin_round();
+            if let Some(names) = rig.homes.names(&rig.home, rig.homes.look(&rig.home).expect("a home")) {
+                assert!(names.may_have(b"-a"));
+            }
+            held += u32::from(rig.homes.held.file(rig.homes.round(), &rig.file).is_some());
+            let mode = rig.homes.look_at_file(&rig.file).expect("a file").permissions();
+            let most = begun.load(Ordering::Acquire);
+            assert!((least..=most).any(|change| mode == 0o400 | (change % MODES)), "{mode:o} in {least}..={most}");
+        }
+        held
+    };
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..3).map(|_| scope.spawn(ask)).collect();
+        for change in 1..2000 {
+            begun.store(change, Ordering::Release);
+            rig.place.set_mode("users/joe/.qmail-a", 0o400 | (change % MODES));
+            made.store(change, Ordering::Release);
+            if change % 16 == 0 {
+                thread::sleep(Duration::from_micros(500));
+            }
+        }
+        has_ended.store(true, Ordering::Release);
+        let held: u32 = asking.into_iter().map(|asking| asking.join().expect("told what is there")).sum();
+        assert!(held > 0, "it was held between the changes");
+    });
+}
+
+/// Tells the test below that it has mounts of its own.
+const ALONE: &str = "CVM_TEST_OWN_MOUNTS";
+
+#[test]
+fn what_is_mounted_ends_it() {
+    let mut alone = Command::new("unshare");
+    alone.arg("--mount").env(ALONE, "1");
+    let tried = Command::new("unshare").args(["--mount", "true"]).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        return;
+    }
+    alone.arg(std::env::current_exe().expect("this program"));
+    alone.args(["--exact", "qmail::homes::held::tests::mounts_of_our_own", "--include-ignored", "--nocapture"]);
+    let run = alone.output().expect("it runs");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&run.stderr));
+}
+
+#[test]
+#[ignore = "run by the test above, in a mount namespace"]
+fn mounts_of_our_own() {
+    if std::env::var_os(ALONE).is_none() {
+        return;
+    }
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(Command::new(program).args(arguments).status().expect("it runs").success(), "{program}");
+    };
+    let rig = Rig::new();
+    let [joe, jim, aside] = ["users/joe", "users/jim", "aside"].map(|name| rig.place.path(name));
+    let [joe, jim, aside] = [&joe, &jim, &aside].map(|path| path.to_str().expect("UTF-8"));
+    for target in [joe, aside] {
+        run("mount", &["--bind", jim, target]);
+        assert_eq!(rig.look_up(), (false, false));
+        run("umount", &[target]);
+        assert_eq!(rig.look_up(), (false, false));
+        rig.wait();
+    }
+    let file = rig.file.to_str().expect("UTF-8");
+    rig.place.write("aside/a");
+    rig.place.set_mode("aside/a", 0o600);
+    rig.wait();
+    run("mount", &["--bind", rig.place.path("aside/a").to_str().expect("UTF-8"), file]);
+    assert_eq!(rig.look_up(), (false, false));
+    run("umount", &[file]);
+}
