@@ -39,6 +39,7 @@ pub struct Seen {
     thread: Mutex<Option<ThreadId>>,
     reloads: AtomicUsize,
     counts: Mutex<Counts>,
+    anticipated: Mutex<Vec<Vec<u8>>>,
     round: Mutex<Vec<Code>>,
     logged: Mutex<Vec<Code>>,
 }
@@ -88,6 +89,12 @@ impl Seen {
         self.logged.lock().unwrap().clone()
     }
 
+    /// Returns the accounts that were heard of before they were looked up.
+    #[must_use]
+    pub fn anticipated(&self) -> Vec<Vec<u8>> {
+        self.anticipated.lock().unwrap().clone()
+    }
+
     /// Returns what was reported last.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -111,6 +118,11 @@ impl Module for Accounts {
             name if name.starts_with(b"hash") || name.starts_with(b"wait") => Ok(Lookup::Known(name.to_vec())),
             _ => Ok(Lookup::Unknown { scope: None, decoy: None }),
         }
+    }
+
+    fn anticipate(&self, requests: &mut dyn Iterator<Item = Request<'_>>) {
+        let names = requests.map(|request| request.account().unwrap_or_default().to_vec());
+        self.0.anticipated.lock().unwrap().extend(names);
     }
 
     fn authenticate(&self, name: &Vec<u8>, request: &Request<'_>) -> Result<Verdict, Temporary> {
