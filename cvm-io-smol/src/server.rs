@@ -280,6 +280,10 @@ impl Server {
             return end;
         }
         self.work.refresh();
+        // One is answered at once.
+        if count > 1 {
+            self.work.anticipate(&mut datagrams.iter().take(count).filter_map(|datagram| Some(datagram.request()?.0)));
+        }
         for datagram in datagrams.iter_mut().take(count) {
             self.datagram(socket, datagram, answers);
             datagram.clear();

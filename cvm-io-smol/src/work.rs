@@ -38,6 +38,11 @@ impl Work {
         let _ = catch_unwind(AssertUnwindSafe(|| self.answer.refresh()));
     }
 
+    /// Tells the module of packets that are answered next; one that panics has nothing to undo.
+    pub(crate) fn anticipate(&self, packets: &mut dyn Iterator<Item = &[u8]>) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.answer.anticipate(packets)));
+    }
+
     /// Lets the observer write what it collected.
     pub(crate) fn end_round(&self) {
         self.answer.end_round();
