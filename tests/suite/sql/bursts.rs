@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use cvm_tests::contact::Contact;
+use cvm_tests::contact::{Contact, receive_from};
 use cvm_tests::database::{Database, Kind};
 use cvm_tests::packet::{self, ACCOUNT, DOMAIN, PASSWORD};
 use cvm_tests::process::LIMIT;
@@ -40,7 +40,6 @@ fn ask_together(asked: &Asked, requests: &[(String, String)]) -> BTreeMap<usize,
     let Contact::Udp(server) = asked.contact else { panic!("over UDP") };
     let socket = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a socket");
     socket.connect(server).expect("a local socket can be connected");
-    socket.set_read_timeout(Some(LIMIT)).expect("a time-out can be set");
     let mut answers = BTreeMap::new();
     for (number, requests) in requests.chunks(burst()).enumerate() {
         for (index, (account, password)) in requests.iter().enumerate() {
@@ -49,11 +48,10 @@ fn ask_together(asked: &Asked, requests: &[(String, String)]) -> BTreeMap<usize,
             socket.send(&packet::v2(2, tag.as_bytes(), &items)).expect("a request can be sent");
         }
         for _ in requests {
-            let mut answer = [0; 600];
-            let length = socket.recv(&mut answer).expect("an answer");
+            let (answer, _) = receive_from(&socket, LIMIT).expect("an answer");
             let tag_length = usize::from(answer[1]);
             let tag = std::str::from_utf8(&answer[2..2 + tag_length]).expect("a tag of ours");
-            let facts = [&answer[..1], &answer[2 + tag_length..length]].concat();
+            let facts = [&answer[..1], &answer[2 + tag_length..]].concat();
             assert!(answers.insert(tag.parse().expect("a number"), facts).is_none(), "an answer to each request");
         }
     }
