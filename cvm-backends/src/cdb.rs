@@ -87,7 +87,7 @@ impl Cdb {
     /// # Errors
     ///
     /// Those of [`find`](Self::find); `OutOfMemory`.
-    fn keep(&self) -> io::Result<()> {
+    pub(crate) fn keep(&self) -> io::Result<()> {
         let size = usize::try_from(self.stamp.size).map_err(|_| damaged())?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(size)?;

@@ -145,6 +145,13 @@ impl<'t> Reader<'t> {
         sys::fetch(rest.get(..RECORD_FETCHED).unwrap_or(rest));
     }
 
+    /// Does both for a key.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn fetch(self, key: &[u8]) {
+        self.fetch_slots(hash(key));
+        self.fetch_record(hash(key));
+    }
+
     fn first_slots(self, hash: u32) -> &'t [u8] {
         let slots = || {
             let (position, length) = self.table.table(hash).ok()?;

@@ -273,8 +273,7 @@ proptest! {
             let found = of_bytes(&bytes).and_then(|table| table.find(key)).ok();
             let kept = of_bytes(&bytes).and_then(|table| {
                 let table = kept(table);
-                table.reader().fetch_slots(hash(key));
-                table.reader().fetch_record(hash(key));
+                table.reader().fetch(key);
                 table.find(key)
             });
             let kept = kept.ok();

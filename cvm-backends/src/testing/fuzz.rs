@@ -37,6 +37,10 @@ pub fn cdb(data: &[u8]) {
     let spare = opened.decoy_or_spare(key, |value| value.first() == Some(&last)).ok().flatten();
     assert!(spare.as_ref().is_none_or(|spare| spare.first() == Some(&last)), "what stands in fits");
     opened.read_in_vain(key);
+    opened.keep().expect("nobody writes to it");
+    opened.reader().fetch(key);
+    // In memory it is seen at once that a long record has another key.
+    assert!(found.is_none() || opened.find(key).ok().flatten() == found, "what is kept is what was read");
     for found in found.as_deref().into_iter().chain(&decoy).chain(spare.as_deref()) {
         let holds = found.is_empty() || table.windows(found.len()).any(|part| part == found.as_slice());
         assert!(holds, "a value is a part of the table");
