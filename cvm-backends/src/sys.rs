@@ -40,9 +40,12 @@ pub(crate) fn prefer_huge_pages<T>(memory: &mut [MaybeUninit<T>]) {
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn fetch(memory: &[u8]) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    for line in memory.chunks(CACHE_LINE) {
-        // SAFETY: every processor of this architecture has the instruction, and it changes nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    use std::ops::Range;
+    let Range { start, end } = memory.as_ptr_range();
+    let first = start.wrapping_sub(start.addr() % CACHE_LINE);
+    for line in (0..end.addr() - first.addr()).step_by(CACHE_LINE) {
+        // SAFETY: every processor of this architecture has the instruction, and it changes nothing, whatever is there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line).cast()) };
     }
 }
 

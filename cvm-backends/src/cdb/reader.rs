@@ -157,8 +157,8 @@ impl<'t> Reader<'t> {
             let (position, length) = self.table.table(hash).ok()?;
             let slot = (hash >> 8).checked_rem(length)?;
             let count = FIRST_SLOTS.min(length - slot);
-            let start = position as usize + slot as usize * SLOT;
-            self.kept?.get(start..start + count as usize * SLOT)
+            let start = (position as usize).checked_add(slot as usize * SLOT)?;
+            self.kept?.get(start..)?.get(..count as usize * SLOT)
         };
         slots().unwrap_or_default()
     }

@@ -98,7 +98,11 @@ impl WatchedCdb {
             }
             Err(error) => Version::none(&error),
         };
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = version;
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, version);
+        drop(current);
+        // It may be large.
+        drop(before);
     }
 
     /// Returns the table, or `None` if there is no such file.

@@ -9,6 +9,8 @@ mod glances;
 mod held;
 mod listing;
 mod memory;
+mod opened;
+mod parent;
 mod watches;
 
 use std::io;
@@ -18,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{FileType, Stat};
 
 use glances::Glances;
-use held::Held;
+use held::{Held, HeldHome};
 pub(super) use listing::{BEGINNING, Names};
 use memory::{Memory, Version};
 
@@ -47,6 +49,7 @@ pub(super) struct SeenHome {
     pub(super) seen: Seen,
     /// Its dot-qmail files, if they are held.
     names: Option<Names>,
+    is_held: bool,
 }
 
 /// Looks at what a path leads to.
@@ -77,6 +80,11 @@ impl Seen {
         self.mode & 0o7777
     }
 
+    /// Tells whether both are of one file, or of two of which nothing is known.
+    fn is_same(self, other: Self) -> bool {
+        self.version.map(Version::folder) == other.version.map(Version::folder)
+    }
+
     pub(super) fn kind(self) -> FileType {
         FileType::from_raw_mode(self.mode)
     }
@@ -95,10 +103,10 @@ impl Homes {
     /// Looks at a home.
     pub(super) fn look(&self, home: &Path) -> io::Result<SeenHome> {
         let round = self.round();
-        if let Some((seen, names)) = self.held.home(round, home) {
-            return Ok(SeenHome { seen, names: Some(names) });
+        if let Some(HeldHome { seen, names }) = self.held.home(round, home) {
+            return Ok(SeenHome { seen, names, is_held: true });
         }
-        Ok(SeenHome { seen: self.homes.look(round, home, || look(home))?, names: None })
+        Ok(SeenHome { seen: self.homes.look(round, home, || look(home))?, names: None, is_held: false })
     }
 
     /// Looks at a file, or at the symbolic link that is there in place of one.
@@ -114,9 +122,13 @@ impl Homes {
 
     /// Returns the dot-qmail files of a home that is as it was seen; `None` if they are not known.
     pub(super) fn names(&self, home: &Path, found: SeenHome) -> Option<Names> {
-        let SeenHome { seen, names: None } = found else { return found.names };
-        let names = self.memory.names(home, seen.version?)?;
-        self.held.hold_home(self.round(), home, seen, &names);
+        if found.names.is_some() {
+            return found.names;
+        }
+        let names = self.memory.names(home, found.seen.version?)?;
+        if !found.is_held {
+            self.held.hold_home(self.round(), home, found.seen, &names);
+        }
         Some(names)
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,11 +29,14 @@ const LOCAL: [(&[u8], u64); 13] = [
     (b"reiserfs", 0x5265_4973),
     (b"tmpfs", 0x0102_1994),
     (b"xfs", 0x5846_5342),
-    (b"zfs", 0x2fc1_2fc1),
+    (ZFS, 0x2fc1_2fc1),
 ];
 
 /// The one of them that shows files of others, which may have been given their times by another host.
 const OVERLAY: &[u8] = b"overlay";
+
+/// The one that may be taken back to what it was before, while it is mounted, without a word.
+const ZFS: &[u8] = b"zfs";
 
 /// How long what was learnt of a folder holds, in milliseconds: something else may be mounted there.
 const HOLDS: u64 = 10_000;
@@ -141,8 +145,22 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 ///
 /// Those of fstatfs(2).
 pub(super) fn keeps_our_time(folder: &File) -> io::Result<bool> {
-    let number = u64::try_from(rustix::fs::fstatfs(folder)?.f_type).ok();
-    Ok(LOCAL.iter().any(|&(name, its)| number == Some(its) && name != OVERLAY))
+    is_one_of_ours(folder, &[OVERLAY])
+}
+
+/// Tells whether the kernel tells of everything that happens to what is open.
+///
+/// # Errors
+///
+/// Those of fstatfs(2).
+pub(super) fn tells_what_happens(opened: &OwnedFd) -> io::Result<bool> {
+    is_one_of_ours(opened, &[OVERLAY, ZFS])
+}
+
+/// Tells whether something is on a local file system that is none of these.
+fn is_one_of_ours(opened: impl AsFd, but: &[&[u8]]) -> io::Result<bool> {
+    let number = u64::try_from(rustix::fs::fstatfs(opened)?.f_type).ok();
+    Ok(LOCAL.iter().any(|&(name, its)| number == Some(its) && !but.contains(&name)))
 }
 
 /// Reads proc_pid_mountinfo(5): tells whether a folder without symbolic links, and all below it, is local.
@@ -231,6 +249,8 @@ garbage
         for (folder, expected) in [("/dev/shm", true), ("/proc", false), ("/sys", false)] {
             let folder = File::open(folder).expect("a folder");
             assert_eq!(keeps_our_time(&folder).expect("a file system"), expected, "{folder:?}");
+            assert!(is_one_of_ours(&folder, &[b"tmpfs"]).is_ok_and(|is_ours| !is_ours), "{folder:?}");
+            assert_eq!(tells_what_happens(&folder.into()).expect("a file system"), expected);
         }
     }
 

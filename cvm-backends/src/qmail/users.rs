@@ -20,6 +20,9 @@ use crate::stamp::Links;
 /// Names of the system's users are shorter than this for qmail-getpw.
 const NAME_MAX: usize = 32;
 
+/// How many searches of a round are anticipated: those of a batch of datagrams.
+const ANTICIPATED_MAX: usize = 64;
+
 /// Who gets what nobody else does.
 const ALIAS: &[u8] = b"alias";
 
@@ -102,9 +105,14 @@ impl Users {
         if !table.is_far() {
             return;
         }
-        let hashes: Vec<_> = hashes.collect();
-        hashes.iter().for_each(|&hash| table.fetch_slots(hash));
-        hashes.iter().for_each(|&hash| table.fetch_record(hash));
+        let mut fetched = [0; ANTICIPATED_MAX];
+        let mut count = 0;
+        for (place, hash) in fetched.iter_mut().zip(hashes) {
+            table.fetch_slots(hash);
+            *place = hash;
+            count += 1;
+        }
+        fetched.iter().take(count).for_each(|&hash| table.fetch_record(hash));
     }
 
     fn table(&self, search: &Search<'_>) -> Result<Option<Arc<Cdb>>, Halt> {

@@ -5,36 +5,53 @@
 //! for all of its homes; what happened to them is heard at the beginning of the round. A file is still what was seen if
 //! its home is, and nothing has happened to the file.
 //!
-//! What changes is not held before it has stood for a while, so that those whose files always change cost no more than
-//! the looks that were needed anyway.
+//! What is held was opened, in a folder that was opened, and watched as what is open there: whatever becomes of the paths
+//! meanwhile, what is watched is what was seen.
 
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 
+use super::Seen;
 use super::listing::Names;
-use super::memory::Version;
+use super::opened::{Opened, last_part};
+use super::parent::Parent;
 use super::watches::{Lost, Watch, Watches};
-use super::{Seen, look, look_at_file};
 use crate::qmail::folder_of;
+use crate::watched::STACK_SIZE;
 
 /// How many homes are held, and how many files.
 const HELD_MAX: usize = 8192;
+
+/// How many bytes of names are held of a home, at most; of one with more they are in the memory of names, while there is
+/// room.
+const NAMES_MAX: usize = 256;
+
+/// How often one hears again for others.
+const TRIES: usize = 3;
+
+/// How long nobody tries to listen where that was not possible.
+const DEAF: Duration = Duration::from_secs(10);
 
 /// What is held of homes and their files.
 #[derive(Default)]
 pub(super) struct Held {
     /// The last round at whose beginning it was heard what happened; none has begun before the first.
     heard: AtomicU64,
-    watches: Mutex<Listener>,
+    /// How often something was mounted or unmounted.
+    mounts: AtomicU64,
+    listener: Mutex<Listener>,
     /// There is something to hear of.
     is_in_use: AtomicBool,
     /// No more can be held, until something happens.
     is_full: AtomicBool,
-    homes: RwLock<Table<Option<Arc<Home>>>>,
+    homes: RwLock<Table<Option<Home>>>,
     files: RwLock<Table<HeldFile>>,
     parents: RwLock<Table<Arc<Parent>>>,
 }
@@ -48,34 +65,58 @@ enum Listener {
     #[default]
     Unneeded,
     Listening(Watches),
-    /// There can be none.
-    Deaf,
+    /// There could be none.
+    Deaf(Instant),
 }
 
 /// A home. In its place in the table there is nothing if it cannot be held, as it is a symbolic link.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Home {
     seen: Seen,
-    names: Names,
+    /// If they are few.
+    names: Option<Names>,
     watch: Arc<Watch>,
     parent: Arc<Parent>,
     /// That of the parent.
-    version: Version,
+    generation: u64,
+    /// How often something had been mounted.
+    mounts: u64,
 }
 
-#[derive(Debug)]
+/// A file of a home.
+#[derive(Clone, Debug)]
 struct HeldFile {
     /// Its version may have been that of another text.
     seen: Seen,
-    watch: Arc<Watch>,
-    home: Arc<Home>,
+    /// `None` if we may not watch it.
+    watch: Option<Arc<Watch>>,
+    /// That of the home, which is needed no longer than that is held.
+    home: Weak<Watch>,
+    mounts: u64,
 }
 
-/// A folder with homes, and which version of it was seen in which round.
-#[derive(Debug)]
-struct Parent {
-    path: PathBuf,
-    seen: Mutex<(u64, Option<Version>)>,
+/// What is known of a home that is held.
+enum State {
+    /// It is what was seen.
+    Holds,
+    /// Nobody has looked at its parent in this round.
+    Unknown,
+    Over,
+}
+
+/// Whether something is watched.
+enum Watching {
+    Yes(Arc<Watch>),
+    /// Not now.
+    No,
+    /// We may not.
+    Never,
+}
+
+/// What is held of a home, for who asks.
+pub(super) struct HeldHome {
+    pub(super) seen: Seen,
+    pub(super) names: Option<Names>,
 }
 
 impl Held {
@@ -85,75 +126,142 @@ impl Held {
             return;
         }
         // While another hears, who has begun a round already, nothing counts.
-        let Ok(mut listener) = self.watches.try_lock() else { return };
+        let Ok(mut listener) = self.listener.try_lock() else { return };
         let Listener::Listening(watches) = &mut *listener else { return };
-        let now = round.load(Ordering::Acquire);
-        match watches.hear() {
-            Ok(is_news) => {
-                if is_news {
-                    self.is_full.store(watches.is_full(), Ordering::Relaxed);
-                }
-                self.heard.store(now, Ordering::Release);
-            }
-            Err(Lost) => {
-                *listener = Listener::Unneeded;
+        for _ in 0..TRIES {
+            let now = round.load(Ordering::Acquire);
+            if self.hear_for(now, watches).is_err() {
+                listener.begin_anew();
                 self.is_in_use.store(false, Ordering::Relaxed);
+                return;
+            }
+            // For who has begun another meanwhile, and could not hear himself.
+            if round.load(Ordering::Acquire) == now {
+                return;
             }
         }
     }
 
-    /// Returns what was seen of a home and its dot-qmail files, if that still holds.
-    pub(super) fn home(&self, round: u64, path: &Path) -> Option<(Seen, Names)> {
-        self.with_home(round, path, |home| (home.seen, home.names.clone()))
+    /// Hears for a round that has begun.
+    fn hear_for(&self, round: u64, watches: &mut Watches) -> Result<(), Lost> {
+        let heard = watches.hear()?;
+        if heard.of_mounts {
+            self.mounts.fetch_add(1, Ordering::AcqRel);
+        }
+        if heard.of_files {
+            self.is_full.store(false, Ordering::Relaxed);
+        }
+        if heard.is_all {
+            self.heard.store(round, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Returns what was seen of a home, if that still holds.
+    pub(super) fn home(&self, round: u64, path: &Path) -> Option<HeldHome> {
+        self.with_home(round, path, |home| HeldHome { seen: home.seen, names: home.names.clone() })
     }
 
     /// Returns what was seen of a file, if that still holds.
     pub(super) fn file(&self, round: u64, path: &Path) -> Option<Seen> {
-        if !self.counts(round) {
-            return None;
-        }
+        let in_home = self.with_home(round, folder_of(path), |home| Arc::clone(&home.watch))?;
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        let file = files.get(path.as_os_str().as_bytes())?;
-        (file.watch.is_quiet() && file.home.is_as_seen(round)).then_some(file.seen)
+        let file = files.get(path.as_os_str().as_bytes()).filter(|file| self.is_in(file, &in_home))?;
+        file.watch.as_ref().is_some_and(|watch| watch.is_quiet()).then_some(file.seen)
     }
 
     /// Holds a home of which this was seen in this round, and whose names are known for the version that was seen.
     pub(super) fn hold_home(&self, round: u64, path: &Path, seen: Seen, names: &Names) {
-        if !self.has_room(round) || !is_plain(path) || self.is_hopeless(path) {
+        let known = found(&self.homes, path);
+        let is_hopeless = matches!(known, Some(None));
+        let before = known.flatten().filter(|home| home.watch.is_quiet());
+        if before.as_ref().is_some_and(|home| !home.seen.is_same(seen)) {
+            // Another one is in its place; what is watched of it is needed no more.
+            self.forget_home(path);
             return;
         }
-        let parent = self.parent(folder_of(path));
-        let Some(version) = parent.version(round).filter(|version| version.is_past()) else { return };
-        let is_as_seen = || match look_at_file(path) {
-            Ok(found) if found.kind().is_symlink() => Some(false),
-            // Nobody has put another one in its place meanwhile.
-            found => (found.ok()? == seen && look(&parent.path).ok()?.version == Some(version)).then_some(true),
+        if round == 0 || !is_plain(path) || is_hopeless || (before.is_none() && self.is_full()) {
+            return;
+        }
+        let (mounts, parent) = (self.mounts.load(Ordering::Acquire), self.parent(folder_of(path)));
+        let Some((generation, version)) = parent.look(round).filter(|(_, version)| version.is_past()) else { return };
+        // It is held already, and was not heard of in this round.
+        if before.as_ref().is_some_and(|home| (home.generation, home.mounts, home.seen) == (generation, mounts, seen)) {
+            return;
+        }
+        let Ok(opened) = Opened::in_folder(&parent.path, path) else { return };
+        if opened.folder().is_none_or(|folder| folder.version != Some(version)) {
+            return;
+        }
+        let watch = match self.watch(before.map(|home| home.watch), &opened) {
+            Watching::No => return,
+            Watching::Never => return self.keep_home(path, None),
+            Watching::Yes(watch) => watch,
         };
-        let Some((watch, can_be_held)) = self.watch(path, is_as_seen) else { return };
-        let home = can_be_held.then(|| Home { seen, names: names.clone(), watch, parent, version });
-        self.keep(&self.homes, path, home.map(Arc::new), |home| {
-            home.as_ref().is_some_and(|home| home.watch.is_quiet())
-        });
+        // In a folder that is as it was, it is where it was all the time.
+        if opened.file() == Some(seen) && opened.folder().is_some_and(|folder| folder.version == Some(version)) {
+            let names = (names.bytes() <= NAMES_MAX).then(|| names.clone());
+            self.keep_home(path, Some(Home { seen, names, watch, parent, generation, mounts }));
+        }
     }
 
     /// Holds a file of which this was seen in this round, if it is in a home that is held.
     pub(super) fn hold_file(&self, round: u64, path: &Path, seen: Seen) {
-        if !self.has_room(round) || !seen.kind().is_file() {
+        let home = self.with_home(round, folder_of(path), |home| (home.seen, Arc::clone(&home.watch)));
+        let Some((seen_home, home)) = home.filter(|_| seen.kind().is_file()) else { return };
+        let mounts = self.mounts.load(Ordering::Acquire);
+        let known = found(&self.files, path).filter(|file| file.is_of(&home));
+        let is_hopeless = known.as_ref().is_some_and(|file| file.watch.is_none() && file.mounts == mounts);
+        let before = known.filter(|file| file.seen.is_same(seen)).and_then(|file| file.watch);
+        let before = before.filter(|watch| watch.is_quiet());
+        if is_hopeless || (before.is_none() && self.is_full()) {
             return;
         }
-        let Some(home) = self.with_home(round, folder_of(path), Arc::clone) else { return };
-        let is_as_seen = || (look_at_file(path).ok()? == seen).then_some(());
-        let Some((watch, ())) = self.watch(path, is_as_seen) else { return };
-        self.keep(&self.files, path, HeldFile { seen, watch, home }, |file| file.watch.is_quiet());
+        let Ok(opened) = Opened::in_folder(folder_of(path), path) else { return };
+        // What becomes of the names in the home is heard.
+        if opened.folder().is_none_or(|folder| !folder.is_same(seen_home)) {
+            return;
+        }
+        let watch = match self.watch(before, &opened) {
+            Watching::No => return,
+            Watching::Never => None,
+            Watching::Yes(watch) => Some(watch),
+        };
+        if opened.file() == Some(seen) {
+            let home = Arc::downgrade(&home);
+            self.keep(&self.files, path, HeldFile { seen, watch, home, mounts }, HeldFile::is_good);
+        }
     }
 
-    fn with_home<T>(&self, round: u64, path: &Path, make: impl FnOnce(&Arc<Home>) -> T) -> Option<T> {
+    fn with_home<T>(&self, round: u64, path: &Path, make: impl FnOnce(&Home) -> T) -> Option<T> {
         if !self.counts(round) {
             return None;
         }
-        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
+        let get = || self.homes.read().unwrap_or_else(PoisonError::into_inner);
+        let homes = get();
         let home = homes.get(path.as_os_str().as_bytes())?.as_ref()?;
-        home.is_as_seen(round).then(|| make(home))
+        let parent = match self.state(home, round) {
+            State::Holds => return Some(make(home)),
+            State::Over => return None,
+            State::Unknown => Arc::clone(&home.parent),
+        };
+        // Nobody waits for the table meanwhile.
+        drop(homes);
+        parent.look(round)?;
+        let homes = get();
+        let home = homes.get(path.as_os_str().as_bytes())?.as_ref()?;
+        matches!(self.state(home, round), State::Holds).then(|| make(home))
+    }
+
+    fn state(&self, home: &Home, round: u64) -> State {
+        if !home.watch.is_quiet() || home.mounts != self.mounts.load(Ordering::Acquire) {
+            return State::Over;
+        }
+        match home.parent.generation(round) {
+            None => State::Unknown,
+            Some(generation) if generation == home.generation => State::Holds,
+            Some(_) => State::Over,
+        }
     }
 
     /// Tells whether what is held counts in a round. Round 0 is none.
@@ -161,91 +269,134 @@ impl Held {
         round != 0 && self.heard.load(Ordering::Acquire) == round
     }
 
-    fn has_room(&self, round: u64) -> bool {
-        round != 0 && !self.is_full.load(Ordering::Relaxed)
+    fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
-    fn is_hopeless(&self, home: &Path) -> bool {
-        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
-        homes.get(home.as_os_str().as_bytes()).is_some_and(Option::is_none)
+    /// Tells whether a file is still in the place where it was seen.
+    fn is_in(&self, file: &HeldFile, home: &Arc<Watch>) -> bool {
+        file.is_of(home) && file.mounts == self.mounts.load(Ordering::Acquire)
     }
 
     fn parent(&self, path: &Path) -> Arc<Parent> {
-        let key = path.as_os_str().as_bytes();
-        if let Some(parent) = self.parents.read().unwrap_or_else(PoisonError::into_inner).get(key) {
-            return Arc::clone(parent);
+        if let Some(parent) = found(&self.parents, path) {
+            return parent;
         }
-        let parent = Arc::new(Parent { path: path.to_owned(), seen: Mutex::default() });
+        let parent = Arc::new(Parent::new(path));
         self.keep(&self.parents, path, Arc::clone(&parent), |parent| Arc::strong_count(parent) > 1);
         parent
     }
 
-    /// Watches something, unless what is made of it from then on shows that this is of no use.
-    fn watch<T>(&self, path: &Path, make: impl FnOnce() -> Option<T>) -> Option<(Arc<Watch>, T)> {
-        // Whoever has it now, nobody waits: this can be held another time.
-        let mut listener = self.watches.try_lock().ok()?;
-        let watches = listener.listening()?;
-        if watches.is_full() {
-            self.is_full.store(true, Ordering::Relaxed);
-            return None;
+    /// Watches what is open, if that is not done already.
+    fn watch(&self, before: Option<Arc<Watch>>, opened: &Opened) -> Watching {
+        match before {
+            Some(watch) => Watching::Yes(watch),
+            None if opened.is_link() || !opened.tells_what_happens() => Watching::Never,
+            None => self.watch_anew(opened),
         }
-        let (number, watch) = watches.add(path).ok()?;
-        self.is_in_use.store(true, Ordering::Relaxed);
-        let made = make();
-        if made.is_none() {
-            watches.remove(number);
-        }
-        Some((watch, made?))
     }
 
-    /// Puts something into a table; where there is no room, in the place of what is not `good` any more.
-    fn keep<T>(&self, table: &RwLock<Table<T>>, path: &Path, value: T, is_good: impl Fn(&T) -> bool) {
-        let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
-        if table.len() >= HELD_MAX {
-            table.retain(|_, value| is_good(value));
+    fn watch_anew(&self, opened: &Opened) -> Watching {
+        // Whoever has it now, nobody waits: this can be held another time.
+        let Ok(mut listener) = self.listener.try_lock() else { return Watching::No };
+        let Some(watches) = listener.listening() else { return Watching::No };
+        if watches.is_full() && watches.may_be_swept() {
+            retain(&self.homes, Home::is_good);
+            retain(&self.files, HeldFile::is_good);
+            watches.sweep();
         }
-        if table.len() >= HELD_MAX {
+        if watches.is_full() {
             self.is_full.store(true, Ordering::Relaxed);
-            return;
+            return Watching::No;
         }
-        table.insert(path.as_os_str().as_bytes().into(), value);
+        match watches.add(&opened.file) {
+            Ok(watch) => {
+                self.is_in_use.store(true, Ordering::Relaxed);
+                Watching::Yes(watch)
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Watching::Never,
+            Err(_) => {
+                // Others of this user watch as much as he may.
+                self.is_full.store(true, Ordering::Relaxed);
+                Watching::No
+            }
+        }
+    }
+
+    fn forget_home(&self, path: &Path) {
+        self.homes.write().unwrap_or_else(PoisonError::into_inner).remove(path.as_os_str().as_bytes());
+    }
+
+    fn keep_home(&self, path: &Path, home: Option<Home>) {
+        self.keep(&self.homes, path, home, Home::is_good);
+    }
+
+    /// Puts something into a table; where there is no room, in the place of what is not good any more.
+    fn keep<T>(&self, table: &RwLock<Table<T>>, path: &Path, value: T, is_good: impl Fn(&T) -> bool) {
+        let (mut table, path) = (table.write().unwrap_or_else(PoisonError::into_inner), path.as_os_str().as_bytes());
+        if table.len() >= HELD_MAX && !table.contains_key(path) {
+            table.retain(|_, value| is_good(value));
+            if table.len() >= HELD_MAX {
+                self.is_full.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
+        table.insert(path.into(), value);
     }
 }
 
 impl Listener {
     fn listening(&mut self) -> Option<&mut Watches> {
-        if matches!(self, Self::Unneeded) {
-            *self = Watches::open().map_or(Self::Deaf, Self::Listening);
+        let is_needed = match self {
+            Self::Unneeded => true,
+            Self::Listening(_) => false,
+            Self::Deaf(since) => since.elapsed() >= DEAF,
+        };
+        if is_needed {
+            *self = Watches::open().map_or_else(|_| Self::Deaf(Instant::now()), Self::Listening);
         }
         match self {
             Self::Listening(watches) => Some(watches),
             _ => None,
         }
     }
+
+    /// Forgets all watches; to end them takes long.
+    fn begin_anew(&mut self) {
+        let old = std::mem::take(self);
+        // Without a thread it is done here.
+        let _ = thread::Builder::new().name("forget".into()).stack_size(STACK_SIZE).spawn(move || drop(old));
+    }
 }
 
 impl Home {
-    fn is_as_seen(&self, round: u64) -> bool {
-        self.watch.is_quiet() && self.parent.version(round) == Some(self.version)
+    fn is_good(home: &Option<Self>) -> bool {
+        home.as_ref().is_some_and(|home| home.watch.is_quiet())
     }
 }
 
-impl Parent {
-    /// Returns the version that is there in this round.
-    fn version(&self, round: u64) -> Option<Version> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.0 != round {
-            *seen = (round, look(&self.path).ok().and_then(|seen| seen.version));
-        }
-        seen.1
+impl HeldFile {
+    fn is_of(&self, home: &Arc<Watch>) -> bool {
+        std::ptr::eq(self.home.as_ptr(), Arc::as_ptr(home))
     }
+
+    fn is_good(&self) -> bool {
+        self.home.upgrade().is_some_and(|home| home.is_quiet())
+            && self.watch.as_ref().is_some_and(|watch| watch.is_quiet())
+    }
+}
+
+fn found<T: Clone>(table: &RwLock<Table<T>>, path: &Path) -> Option<T> {
+    table.read().unwrap_or_else(PoisonError::into_inner).get(path.as_os_str().as_bytes()).cloned()
+}
+
+fn retain<T>(table: &RwLock<Table<T>>, is_good: impl Fn(&T) -> bool) {
+    table.write().unwrap_or_else(PoisonError::into_inner).retain(|_, value| is_good(value));
 }
 
 /// Tells whether the last part of a path is a name in the folder that the path before it leads to.
 fn is_plain(path: &Path) -> bool {
-    let bytes = path.as_os_str().as_bytes();
-    let name = bytes.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    bytes.starts_with(b"/") && !matches!(name, b"" | b"." | b"..")
+    path.is_absolute() && !matches!(last_part(path), b"" | b"." | b"..")
 }
 
 #[cfg(test)]

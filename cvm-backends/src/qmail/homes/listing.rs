@@ -63,6 +63,11 @@ impl Names {
         Self(bytes)
     }
 
+    /// How many bytes they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
     /// Tells whether there may be a dot-qmail file with this ending. A file of another folder, and a name that some
     /// file systems take for another, may always be there.
     pub(in crate::qmail) fn may_have(&self, ending: &[u8]) -> bool {

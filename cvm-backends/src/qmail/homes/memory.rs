@@ -33,8 +33,9 @@ struct Shard {
     bytes: usize,
 }
 
+/// A folder, or another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Folder {
+pub(super) struct Folder {
     device: u64,
     inode: u64,
 }
@@ -68,6 +69,11 @@ impl Version {
     pub(super) fn of(stat: &Stat) -> Option<Self> {
         let changed = stat.st_ctime.checked_mul(1_000_000_000)?.checked_add(stat.st_ctime_nsec.try_into().ok()?)?;
         Some(Self { folder: Folder { device: stat.st_dev, inode: stat.st_ino }, changed })
+    }
+
+    /// Returns what it is a version of.
+    pub(super) const fn folder(self) -> Folder {
+        self.folder
     }
 
     /// Tells whether every change from now on makes another version.

@@ -3,49 +3,67 @@
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-/// How many files are watched. Of each the kernel keeps a kilobyte in memory, and two messages at most.
+/// How many files are watched. Of each the kernel keeps a kilobyte in memory.
 const WATCHES_MAX: usize = 8192;
+
+/// How many messages there are of one: the second tells that it is watched no longer, more come if several things happen
+/// at once.
+const MESSAGES_EACH: usize = 4;
 
 /// The part of what a user may watch in all processes together that is ours.
 const SHARE: usize = 4;
 
-/// How many bytes of messages are read at a time.
+/// How many bytes of messages are read at a time, and how many messages in a round.
 const READ_AT_ONCE: usize = 4096;
+const MESSAGES_MAX: usize = 1024;
 
-/// Everything that may change what stat(2) tells of a folder or file except what is written to it, and the names in a
-/// folder. One message is enough: who hears that something happened looks.
+/// How much time lies between two sweeps, which look at everything that is watched, and how much one of them forgets.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+const SWEPT_MAX: usize = 512;
+
+/// Everything that may change the mode of a folder or file, and the names in a folder. One message is enough: who hears
+/// that something happened looks.
 const WHAT_HAPPENS: WatchFlags = WatchFlags::ATTRIB
     .union(WatchFlags::CREATE)
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
     .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::DELETE_SELF)
-    .union(WatchFlags::MOVE_SELF)
-    .union(WatchFlags::ONESHOT)
-    .union(WatchFlags::DONT_FOLLOW);
+    .union(WatchFlags::ONESHOT);
 
 /// The folders and files that are watched.
 pub(super) struct Watches {
     messages: OwnedFd,
     /// Its poll(2) tells that something was mounted or unmounted.
     mounts: File,
-    watched: HashMap<i32, Arc<Watch>>,
+    watched: HashMap<i32, Weak<Watch>>,
     most: usize,
+    /// When what nobody needs was forgotten last.
+    swept: Option<Instant>,
 }
 
 /// A folder or file that is watched, under whatever path.
 #[derive(Debug)]
 pub(super) struct Watch(AtomicBool);
+
+/// What was heard of.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) of_files: bool,
+    /// Something was mounted or unmounted, be it where it may.
+    pub(super) of_mounts: bool,
+    /// There is no more to be heard.
+    pub(super) is_all: bool,
+}
 
 /// There is no telling any more what happened.
 #[derive(Debug)]
@@ -75,82 +93,93 @@ impl Watches {
     pub(super) fn open() -> io::Result<Self> {
         let mounts = File::open("/proc/self/mountinfo")?;
         let messages = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { messages, mounts, watched: HashMap::default(), most: most()? })
+        Ok(Self { messages, mounts, watched: HashMap::default(), most: most()?, swept: None })
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.watched.len() >= self.most
     }
 
-    /// Watches what is at a path, be it a symbolic link. What happens from now on is heard.
+    /// Watches what is open, be it only to look at it. What happens from now on is heard.
     ///
     /// # Errors
     ///
-    /// Those of inotify_add_watch(2).
-    pub(super) fn add(&mut self, path: &Path) -> io::Result<(i32, Arc<Watch>)> {
+    /// Those of inotify_add_watch(2): whoever may not read a file may not watch it.
+    pub(super) fn add(&mut self, opened: &OwnedFd) -> io::Result<Arc<Watch>> {
+        let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let number = inotify::add_watch(&self.messages, path, WHAT_HAPPENS)?;
         // Under another path it may be watched already.
-        if let Some(watch) = self.watched.get(&number).filter(|watch| watch.is_quiet()) {
-            return Ok((number, Arc::clone(watch)));
+        if let Some(watch) = self.watched.get(&number).and_then(Weak::upgrade).filter(|watch| watch.is_quiet()) {
+            return Ok(watch);
         }
         let watch = Arc::new(Watch::new());
-        self.watched.insert(number, Arc::clone(&watch));
-        Ok((number, watch))
+        self.watched.insert(number, Arc::downgrade(&watch));
+        Ok(watch)
     }
 
-    /// Watches something no longer, under whatever path.
-    pub(super) fn remove(&self, number: i32) {
-        // Its last message has it forgotten; if it is gone, that is on its way.
-        let _ = inotify::remove_watch(&self.messages, number);
+    /// Tells whether the last sweep, which takes long, is not of just now.
+    pub(super) fn may_be_swept(&self) -> bool {
+        self.swept.is_none_or(|swept| swept.elapsed() >= BETWEEN_SWEEPS)
     }
 
-    /// Hears what has happened until now; tells whether that is anything.
+    /// Forgets what nobody needs any more.
+    pub(super) fn sweep(&mut self) {
+        self.swept = Some(Instant::now());
+        let (messages, mut left) = (&self.messages, SWEPT_MAX);
+        self.watched.retain(|&number, watch| {
+            if watch.strong_count() > 0 || left == 0 {
+                return true;
+            }
+            left -= 1;
+            // If it is gone already, its last message is on its way.
+            let _ = inotify::remove_watch(messages, number);
+            false
+        });
+    }
+
+    /// Hears what has happened until now.
     ///
     /// # Errors
     ///
     /// If that cannot be told; everything counts as disturbed then, and nothing that is watched is of use any more.
-    pub(super) fn hear(&mut self) -> Result<bool, Lost> {
-        let heard = self.try_hear();
-        if heard.is_err() {
-            self.disturb_all();
+    pub(super) fn hear(&mut self) -> Result<Heard, Lost> {
+        match self.try_hear() {
+            Err(Errno::INTR) => Ok(Heard { of_files: false, of_mounts: false, is_all: false }),
+            Err(_) => {
+                self.disturb_all();
+                Err(Lost)
+            }
+            Ok(heard) => Ok(heard),
         }
-        heard.map_err(|_| Lost)
     }
 
-    fn try_hear(&mut self) -> io::Result<bool> {
+    fn try_hear(&mut self) -> Result<Heard, Errno> {
         let mut sources = [PollFd::new(&self.messages, PollFlags::IN), PollFd::new(&self.mounts, PollFlags::PRI)];
         poll(&mut sources, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-        let [has_messages, has_mounts] = sources.map(|source| !source.revents().is_empty());
-        if has_mounts {
-            self.disturb_all();
-        }
-        if has_messages {
-            self.read_messages()?;
-        }
-        Ok(has_messages || has_mounts)
+        let [of_files, of_mounts] = sources.map(|source| !source.revents().is_empty());
+        let is_all = if of_files { self.read_messages()? } else { true };
+        Ok(Heard { of_files, of_mounts, is_all })
     }
 
-    fn read_messages(&mut self) -> io::Result<()> {
+    /// Reads messages; tells whether these were all. A loop has others to answer.
+    fn read_messages(&mut self) -> Result<bool, Errno> {
+        let Self { messages, watched, .. } = self;
         let mut space = [MaybeUninit::uninit(); READ_AT_ONCE];
-        let mut messages = Reader::new(&self.messages, &mut space);
-        loop {
-            let message = match messages.next() {
-                Err(Errno::WOULDBLOCK) => return Ok(()),
-                message => message?,
-            };
-            if message.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-                return Err(io::Error::other("messages were lost"));
+        let mut messages = Reader::new(messages, &mut space);
+        let mut count = 0;
+        // What was read is taken note of.
+        while count < MESSAGES_MAX || !messages.is_buffer_empty() {
+            match messages.next() {
+                Err(Errno::WOULDBLOCK) => return Ok(true),
+                message => message.and_then(|message| take_note(watched, message.wd(), message.events()))?,
             }
-            let Some(watch) = self.watched.get(&message.wd()) else { continue };
-            watch.disturb();
-            if message.events().contains(ReadFlags::IGNORED) {
-                self.watched.remove(&message.wd());
-            }
+            count += 1;
         }
+        Ok(false)
     }
 
     fn disturb_all(&self) {
-        self.watched.values().for_each(|watch| watch.disturb());
+        self.watched.values().filter_map(Weak::upgrade).for_each(|watch| watch.disturb());
     }
 
     #[cfg(test)]
@@ -165,9 +194,91 @@ impl Watches {
     }
 }
 
-/// Returns how many files may be watched, without taking much from the other processes of the user.
+/// Takes note of a message.
+///
+/// # Errors
+///
+/// If messages were lost.
+fn take_note(watched: &mut HashMap<i32, Weak<Watch>>, number: i32, what: ReadFlags) -> Result<(), Errno> {
+    if what.contains(ReadFlags::QUEUE_OVERFLOW) {
+        return Err(Errno::OVERFLOW);
+    }
+    if let Some(watch) = watched.get(&number).and_then(Weak::upgrade) {
+        watch.disturb();
+    }
+    if what.contains(ReadFlags::IGNORED) {
+        watched.remove(&number);
+    }
+    Ok(())
+}
+
+/// Returns how many files may be watched, without taking much from the other processes of the user, and so that there is
+/// room for all messages.
 fn most() -> io::Result<usize> {
-    let text = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches")?;
-    let all: usize = text.trim().parse().map_err(io::Error::other)?;
-    Ok(WATCHES_MAX.min(all / SHARE))
+    let limits = [("user_watches", SHARE), ("queued_events", MESSAGES_EACH)];
+    limits.into_iter().try_fold(WATCHES_MAX, |most, (name, part)| {
+        let text = std::fs::read_to_string(format!("/proc/sys/fs/inotify/max_{name}"))?;
+        let limit: usize = text.trim().parse().map_err(io::Error::other)?;
+        Ok(most.min(limit / part))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_disturbed_is_watched_anew() {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+        let opened = File::open(folder.path()).expect("it opens").into();
+        let mut watches = Watches::open().expect("inotify");
+        let first = watches.add(&opened).expect("watched");
+        assert!(Arc::ptr_eq(&first, &watches.add(&opened).expect("watched")));
+        watches.disturb_all();
+        let second = watches.add(&opened).expect("watched");
+        assert!(!first.is_quiet() && second.is_quiet());
+        std::fs::write(folder.path().join("file"), "").expect("written");
+        assert!(watches.hear().is_ok_and(|heard| heard.of_files && heard.is_all));
+        assert!(!second.is_quiet());
+    }
+
+    #[test]
+    fn lost_messages_are_told() {
+        let mut watched = HashMap::default();
+        assert!(take_note(&mut watched, 1, ReadFlags::ATTRIB).is_ok());
+        assert!(take_note(&mut watched, -1, ReadFlags::QUEUE_OVERFLOW).is_err());
+        let folder = File::open("/dev/shm").expect("it opens").into();
+        let mut watches = Watches::open().expect("inotify");
+        let watch = watches.add(&folder).expect("watched");
+        watches.lose_messages();
+        assert!(watches.hear().is_err() && !watch.is_quiet());
+    }
+
+    #[test]
+    fn many_messages_are_heard_over_several_rounds() {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+        let path = |number: usize| folder.path().join(number.to_string());
+        let mut watches = Watches::open().expect("inotify");
+        let watched: Vec<_> = (0..MESSAGES_MAX)
+            .map(|number| {
+                std::fs::create_dir(path(number)).expect("a folder");
+                watches.add(&File::open(path(number)).expect("it opens").into()).expect("watched")
+            })
+            .collect();
+        (0..MESSAGES_MAX).for_each(|number| std::fs::write(path(number).join("file"), "").expect("written"));
+        assert!(!watches.hear().expect("nothing is lost").is_all);
+        while !watches.hear().expect("nothing is lost").is_all {}
+        assert!(watched.iter().all(|watch| !watch.is_quiet()) && watches.watched.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_needs_is_forgotten() {
+        let mut watches = Watches::open().expect("inotify");
+        let kept = watches.add(&File::open("/dev/shm").expect("it opens").into()).expect("watched");
+        drop(watches.add(&File::open("/tmp").expect("it opens").into()).expect("watched"));
+        assert!(watches.may_be_swept());
+        watches.sweep();
+        assert!(!watches.may_be_swept() && kept.is_quiet());
+        assert_eq!(watches.watched.len(), 1);
+    }
 }
