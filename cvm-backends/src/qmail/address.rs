@@ -178,9 +178,8 @@ fn virtual_to_the_original<'a>(map: &Prepends, user: &'a [u8], domain: &[u8]) ->
 /// Returns what is looked up for a user of a virtual domain. The first key that is there counts, even if it says that its
 /// domain is not virtual after all.
 fn virtual_to_qmail(map: &Prepends, user: &[u8], domain: &[u8]) -> Option<Vec<u8>> {
-    let mut address = [user, b"@", domain].concat();
-    address.make_ascii_lowercase();
-    let mut keys = iter::once(address.as_slice()).chain(suffixes(domain)).chain(iter::once(&b""[..]));
+    let address = map.has_addresses().then(|| [user, b"@", domain].concat().to_ascii_lowercase());
+    let mut keys = address.as_deref().into_iter().chain(suffixes(domain)).chain(iter::once(&b""[..]));
     let prepend = keys.find_map(|key| map.get(key)).filter(|prepend| !prepend.is_empty())?;
     Some(prepended(prepend, user))
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use cvm_core::answer::Patience;
-use foldhash::{HashMap, HashMapExt, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use super::Rules;
 use crate::Notices;
@@ -18,7 +18,31 @@ pub(crate) struct Control<T>(Watched<T>);
 pub(super) type Domains = HashSet<Vec<u8>>;
 
 /// Domains or addresses in lower case, and what is put before the users of each.
-pub(super) type Prepends = HashMap<Vec<u8>, Vec<u8>>;
+#[derive(Default)]
+pub(super) struct Prepends {
+    by_key: HashMap<Vec<u8>, Vec<u8>>,
+    has_addresses: bool,
+}
+
+impl Prepends {
+    /// Returns what is put before the users of a domain, or before the user of an address.
+    pub(super) fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.by_key.get(key).map(Vec::as_slice)
+    }
+
+    /// Tells whether any address is there.
+    pub(super) const fn has_addresses(&self) -> bool {
+        self.has_addresses
+    }
+
+    fn take(&mut self, rules: Rules, key: Vec<u8>, prepend: Vec<u8>) {
+        self.has_addresses |= key.contains(&b'@');
+        match rules {
+            Rules::Original => drop(self.by_key.entry(key).or_insert(prepend)),
+            Rules::Qmail => drop(self.by_key.insert(key, prepend)),
+        }
+    }
+}
 
 impl<T: Send + Sync + 'static> Control<T> {
     pub(crate) fn open(path: PathBuf, notices: Notices, parse: impl Fn(&[u8]) -> T + Send + Sync + 'static) -> Self {
@@ -88,17 +112,14 @@ pub(super) fn domains(rules: Rules, bytes: &[u8]) -> Domains {
 
 /// Reads lines of domain, colon, prepend. Of two for one domain the original takes the first, qmail the last.
 pub(super) fn prepends(rules: Rules, bytes: &[u8]) -> Prepends {
-    let mut map = Prepends::new();
+    let mut map = Prepends::default();
     for line in lines(rules, bytes) {
         let Some(at) = memchr::memchr(b':', line) else {
             continue;
         };
         let (domain, prepend) = line.split_at(at);
         let (domain, prepend) = (domain.to_ascii_lowercase(), prepend.get(1..).unwrap_or_default().to_vec());
-        match rules {
-            Rules::Original => drop(map.entry(domain).or_insert(prepend)),
-            Rules::Qmail => drop(map.insert(domain, prepend)),
-        }
+        map.take(rules, domain, prepend);
     }
     map
 }
@@ -130,11 +151,12 @@ mod tests {
     fn of_two_lines_the_first_counts_for_the_original_and_the_last_for_qmail() {
         for (rules, expected) in [(Rules::Original, b"one"), (Rules::Qmail, b"two")] {
             let map = prepends(rules, b"X.example:one\nno colon\nx.example:two\n:all\nempty.example:\na:b:c\n");
-            assert_eq!(map.get(&b"x.example"[..]).map(Vec::as_slice), Some(&expected[..]));
-            assert_eq!(map.get(&b""[..]).map(Vec::as_slice), Some(&b"all"[..]));
-            assert_eq!(map.get(&b"empty.example"[..]).map(Vec::as_slice), Some(&b""[..]));
-            assert_eq!(map.get(&b"a"[..]).map(Vec::as_slice), Some(&b"b:c"[..]));
-            assert_eq!(map.len(), 4);
+            assert_eq!(map.get(b"x.example"), Some(&expected[..]));
+            assert_eq!(map.get(b""), Some(&b"all"[..]));
+            assert_eq!(map.get(b"empty.example"), Some(&b""[..]));
+            assert_eq!(map.get(b"a"), Some(&b"b:c"[..]));
+            assert_eq!(map.by_key.len(), 4);
+            assert!(!map.has_addresses() && prepends(rules, b"joe@x.example:joe\n").has_addresses());
         }
     }
 
