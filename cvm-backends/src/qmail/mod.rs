@@ -1,10 +1,10 @@
 //! `cvm-qmail`: the addresses that a qmail host delivers to. It answers look-ups only.
 //!
-//! Control files are parsed once; `users/cdb` stays open, and up to 16 MB it is read into memory once it was asked in 16
-//! rounds. Each is looked at with one `stat` a round, not a request.
+//! Control files are parsed once; `users/cdb` stays open, and up to 16 MB it is read into memory once 16 rounds have found
+//! it unchanged. Each is looked at with one `stat` a round, not a request.
 //! What a look-up costs beyond that is system calls (counted with `strace -f -c` on a server that is asked with
 //! `cvm-benchclient`; the original makes 3 and 144). By qmail's rules a round has two more, which serve all of its
-//! requests: a `poll` for what happened to homes, and a `stat` of the folder that they are in.
+//! requests: a `poll` for what happened to homes, and a `stat` of each folder that they are in.
 //!
 //! | what is looked up | system calls |
 //! | --- | --- |
@@ -13,15 +13,16 @@
 //! | the same by qmail's rules | 0 more, with or without an extension; in a larger table a `pread` for each cut |
 //! | a home or file that is not held | 1 more for each of the two, once a round |
 //! | a home that is not remembered either | 1 more for each name of a file that is tried |
-//! | a home that is asked for the second time since it changed | 10 more: it is listed, and held from then on |
+//! | a home that is asked for the second time since it changed | 20 more: it is listed, and held from then on |
 //! | an extension by the original's rules, which ask the system first | about 140 of the name service of Debian |
 //! | a file in which programs are looked for | 5 more: it is read whole |
 //! | permissions | a thread that lives as long as the look-up |
 //!
 //! A home is remembered, with the dot-qmail files that it has, if it is on a local disk, has at most 256 entries, and
 //! calls none of these files by capital letters or more than ASCII; there is room for a hundred thousand homes, in 8 MB.
-//! A look at it tells whether what is remembered holds, whatever is changed. Of those, the first 8192 homes and files are
-//! held: the kernel tells when something happens to them, so that they need no look.
+//! A look at it tells whether what is remembered holds, whatever is changed. Of those, up to 8192 homes and files are held,
+//! 4096 with the kernel's usual limits: it tells when something happens to them, so that they need no look. Those on ZFS
+//! are not, which can be taken back to what it was without a word.
 //!
 //! What asks no name service and checks no permissions is answered in an event loop, if the folders are on local file
 //! systems. Everything else is handed to whoever can wait; so is what needs a control file that is large and has

@@ -190,9 +190,6 @@ impl Held {
             return;
         }
         let Ok(opened) = Opened::in_folder(&parent.path, path) else { return };
-        if opened.folder().is_none_or(|folder| folder.version != Some(version)) {
-            return;
-        }
         let watch = match self.watch(before.map(|home| home.watch), &opened) {
             Watching::No => return,
             Watching::Never => return self.keep_home(path, None),

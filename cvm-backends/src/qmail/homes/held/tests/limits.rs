@@ -108,6 +108,53 @@ fn what_may_not_be_watched_is_not_tried_again() {
 }
 
 #[test]
+fn who_has_not_heard_everything_relies_on_nothing() {
+    let rig = Rig::new();
+    let mut watched = Vec::new();
+    for number in 0..1000 {
+        rig.place.make(&format!("aside/{number}"));
+        let path = rig.place.path(&format!("aside/{number}"));
+        let opened = Opened::in_folder(&rig.place.path("aside"), &path).expect("it opens");
+        let Watching::Yes(watch) = rig.homes.held.watch(None, &opened) else { panic!("it is watched") };
+        watched.push(watch);
+    }
+    (0..1000).for_each(|number| rig.place.write(&format!("aside/{number}/file")));
+    assert_eq!(rig.look_up(), (false, false));
+    rig.look_up();
+    assert_eq!(rig.look_up(), (true, true));
+    assert!(watched.iter().all(|watch| !watch.is_quiet()));
+}
+
+#[test]
+fn a_file_of_another_home_is_not_held_for_this_one() {
+    let (place, homes) = (Place::new(), Homes::default());
+    place.make("others");
+    place.make("others/joe");
+    place.write("others/joe/.qmail-a");
+    place.set_mode("others/joe/.qmail-a", 0o600);
+    let lead_to = |target| {
+        symlink(target, place.path("new")).expect("a link");
+        place.rename("new", "link");
+    };
+    lead_to("users");
+    let (home, file) = (place.path("link/joe"), place.path("link/joe/.qmail-b"));
+    thread::sleep(A_WHILE);
+    for _ in 0..3 {
+        look_up(&homes, &home, &file);
+    }
+    let file = place.path("link/joe/.qmail-a");
+    homes.begin_round();
+    assert!(homes.look(&home).expect("a home").is_held);
+    // After the folder of homes was looked at in this round.
+    lead_to("others");
+    homes.held.hold_file(homes.round(), &file, look_at_file(&file).expect("a file"));
+    lead_to("users");
+    look_up(&homes, &home, &file);
+    look_up(&homes, &home, &file);
+    assert_eq!(look_up(&homes, &home, &file), (true, true));
+}
+
+#[test]
 fn it_counts_for_the_round_it_was_heard_for() {
     let rig = Rig::new();
     let held = &rig.homes.held;
