@@ -13,7 +13,8 @@
 //! | the same by qmail's rules | 0 more, with or without an extension; in a larger table a `pread` for each cut |
 //! | a home or file that is not held | 1 more for each of the two, once a round |
 //! | a home that is not remembered either | 1 more for each name of a file that is tried |
-//! | a home that is asked for the second time since it changed | 20 more: it is listed, and held from then on |
+//! | a home that is asked for the second time since it changed | 17 more: it is listed, and held from then on |
+//! | a file of such a home that counts for the first time | 10 more: it is held from then on |
 //! | an extension by the original's rules, which ask the system first | about 140 of the name service of Debian |
 //! | a file in which programs are looked for | 5 more: it is read whole |
 //! | permissions | a thread that lives as long as the look-up |
