@@ -3,14 +3,16 @@
 //! Every look-up looks at the home of its user, whose mode counts, but in one round only once. The same look tells
 //! whether the names that were read there still hold: names come and go in no folder without another time of change. A
 //! file that is not among them costs nothing, one that is costs a look of its own, again once a round, as its mode may
-//! change while that of the folder does not.
+//! change while that of the folder does not. Of what is held, the kernel tells when it changes: that costs no look.
 
 mod glances;
 mod held;
+mod listener;
 mod listing;
 mod memory;
 mod opened;
 mod parent;
+mod pause;
 mod watches;
 
 use std::io;
@@ -80,9 +82,9 @@ impl Seen {
         self.mode & 0o7777
     }
 
-    /// Tells whether both are of one file, or of two of which nothing is known.
+    /// Tells whether both are of one file.
     fn is_same(self, other: Self) -> bool {
-        self.version.map(Version::folder) == other.version.map(Version::folder)
+        self.version.is_some() && self.version.map(Version::folder) == other.version.map(Version::folder)
     }
 
     pub(super) fn kind(self) -> FileType {

@@ -56,7 +56,8 @@ enum What {
 /// A version of a folder.
 ///
 /// Its time of change is that of the last name that came or went, or of its last mode; the kernel sets it, and nobody
-/// sets it back. The size and the time of the last modification tell nothing beyond that.
+/// sets it back, but who takes a file system back to what it was. The size and the time of the last modification tell
+/// nothing beyond that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Version {
     folder: Folder,

@@ -39,13 +39,10 @@ impl Opened {
         look(&self.file)
     }
 
-    pub(super) fn is_link(&self) -> bool {
-        self.file().is_some_and(|file| file.kind().is_symlink())
-    }
-
-    /// Tells whether both change in no way of which nobody hears.
-    pub(super) fn tells_what_happens(&self) -> bool {
-        [&self.folder, &self.file].into_iter().all(|opened| places::tells_what_happens(opened).unwrap_or(false))
+    /// Tells whether it is no symbolic link, and both change in no way of which nobody hears.
+    pub(super) fn can_be_watched(&self) -> bool {
+        let tells = |opened| places::tells_what_happens(opened).unwrap_or(false);
+        self.file().is_some_and(|file| !file.kind().is_symlink()) && tells(&self.folder) && tells(&self.file)
     }
 }
 

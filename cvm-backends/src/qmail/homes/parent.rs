@@ -30,6 +30,11 @@ impl Parent {
         is_of_round.then(|| self.generation.load(Ordering::Acquire))
     }
 
+    /// Tells whether this was the version that was there when somebody looked last.
+    pub(super) fn is_still(&self, generation: u64) -> bool {
+        self.generation.load(Ordering::Acquire) == generation
+    }
+
     /// Looks in this round, unless somebody has; `None` if there is nothing, or another looks just now, for whom nobody
     /// waits.
     pub(super) fn look(&self, round: u64) -> Option<(u64, Version)> {

@@ -6,7 +6,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,9 +26,8 @@ const SHARE: usize = 4;
 const READ_AT_ONCE: usize = 4096;
 const MESSAGES_MAX: usize = 1024;
 
-/// How much time lies between two sweeps, which look at everything that is watched, and how much one of them forgets.
-const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
-const SWEPT_MAX: usize = 512;
+/// How much is forgotten at once: a loop has others to answer.
+const AT_ONCE: usize = 512;
 
 /// Everything that may change the mode of a folder or file, and the names in a folder. One message is enough: who hears
 /// that something happened looks.
@@ -45,10 +43,15 @@ pub(super) struct Watches {
     messages: OwnedFd,
     /// Its poll(2) tells that something was mounted or unmounted.
     mounts: File,
-    watched: HashMap<i32, Weak<Watch>>,
+    watched: HashMap<i32, Watched>,
     most: usize,
-    /// When what nobody needs was forgotten last.
-    swept: Option<Instant>,
+}
+
+/// What is known by a number.
+struct Watched {
+    watch: Weak<Watch>,
+    /// It was told that something happened, and nothing more is told.
+    is_spent: bool,
 }
 
 /// A folder or file that is watched, under whatever path.
@@ -58,7 +61,6 @@ pub(super) struct Watch(AtomicBool);
 /// What was heard of.
 #[derive(Debug)]
 pub(super) struct Heard {
-    pub(super) of_files: bool,
     /// Something was mounted or unmounted, be it where it may.
     pub(super) of_mounts: bool,
     /// There is no more to be heard.
@@ -93,7 +95,7 @@ impl Watches {
     pub(super) fn open() -> io::Result<Self> {
         let mounts = File::open("/proc/self/mountinfo")?;
         let messages = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { messages, mounts, watched: HashMap::default(), most: most()?, swept: None })
+        Ok(Self { messages, mounts, watched: HashMap::default(), most: most()? })
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -104,36 +106,33 @@ impl Watches {
     ///
     /// # Errors
     ///
-    /// Those of inotify_add_watch(2): whoever may not read a file may not watch it.
+    /// Those of inotify_add_watch(2): whoever may not read a file may not watch it. `WouldBlock` if something has just
+    /// happened to it.
     pub(super) fn add(&mut self, opened: &OwnedFd) -> io::Result<Arc<Watch>> {
         let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let number = inotify::add_watch(&self.messages, path, WHAT_HAPPENS)?;
-        // Under another path it may be watched already.
-        if let Some(watch) = self.watched.get(&number).and_then(Weak::upgrade).filter(|watch| watch.is_quiet()) {
-            return Ok(watch);
+        match self.watched.get(&number) {
+            Some(known) if known.is_spent => return Err(io::ErrorKind::WouldBlock.into()),
+            // Under another path it is watched already.
+            Some(known) if let Some(watch) = known.watch.upgrade() => return Ok(watch),
+            _ => {}
         }
         let watch = Arc::new(Watch::new());
-        self.watched.insert(number, Arc::downgrade(&watch));
+        self.watched.insert(number, Watched { watch: Arc::downgrade(&watch), is_spent: false });
         Ok(watch)
     }
 
-    /// Tells whether the last sweep, which takes long, is not of just now.
-    pub(super) fn may_be_swept(&self) -> bool {
-        self.swept.is_none_or(|swept| swept.elapsed() >= BETWEEN_SWEEPS)
-    }
-
-    /// Forgets what nobody needs any more.
-    pub(super) fn sweep(&mut self) {
-        self.swept = Some(Instant::now());
-        let (messages, mut left) = (&self.messages, SWEPT_MAX);
-        self.watched.retain(|&number, watch| {
-            if watch.strong_count() > 0 || left == 0 {
-                return true;
+    /// Forgets some of what nobody needs any more.
+    pub(super) fn forget_unneeded(&mut self) {
+        let (messages, mut left) = (&self.messages, AT_ONCE);
+        self.watched.retain(|&number, known| {
+            let goes = known.watch.strong_count() == 0 && left > 0;
+            if goes {
+                left -= 1;
+                // If it is gone already, its last message is on its way.
+                let _ = inotify::remove_watch(messages, number);
             }
-            left -= 1;
-            // If it is gone already, its last message is on its way.
-            let _ = inotify::remove_watch(messages, number);
-            false
+            !goes
         });
     }
 
@@ -144,7 +143,7 @@ impl Watches {
     /// If that cannot be told; everything counts as disturbed then, and nothing that is watched is of use any more.
     pub(super) fn hear(&mut self) -> Result<Heard, Lost> {
         match self.try_hear() {
-            Err(Errno::INTR) => Ok(Heard { of_files: false, of_mounts: false, is_all: false }),
+            Err(Errno::INTR) => Ok(Heard { of_mounts: false, is_all: false }),
             Err(_) => {
                 self.disturb_all();
                 Err(Lost)
@@ -156,9 +155,9 @@ impl Watches {
     fn try_hear(&mut self) -> Result<Heard, Errno> {
         let mut sources = [PollFd::new(&self.messages, PollFlags::IN), PollFd::new(&self.mounts, PollFlags::PRI)];
         poll(&mut sources, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
-        let [of_files, of_mounts] = sources.map(|source| !source.revents().is_empty());
-        let is_all = if of_files { self.read_messages()? } else { true };
-        Ok(Heard { of_files, of_mounts, is_all })
+        let [has_messages, of_mounts] = sources.map(|source| !source.revents().is_empty());
+        let is_all = if has_messages { self.read_messages()? } else { true };
+        Ok(Heard { of_mounts, is_all })
     }
 
     /// Reads messages; tells whether these were all. A loop has others to answer.
@@ -179,7 +178,7 @@ impl Watches {
     }
 
     fn disturb_all(&self) {
-        self.watched.values().filter_map(Weak::upgrade).for_each(|watch| watch.disturb());
+        self.watched.values().for_each(Watched::disturb);
     }
 
     #[cfg(test)]
@@ -199,17 +198,26 @@ impl Watches {
 /// # Errors
 ///
 /// If messages were lost.
-fn take_note(watched: &mut HashMap<i32, Weak<Watch>>, number: i32, what: ReadFlags) -> Result<(), Errno> {
+fn take_note(watched: &mut HashMap<i32, Watched>, number: i32, what: ReadFlags) -> Result<(), Errno> {
     if what.contains(ReadFlags::QUEUE_OVERFLOW) {
         return Err(Errno::OVERFLOW);
     }
-    if let Some(watch) = watched.get(&number).and_then(Weak::upgrade) {
-        watch.disturb();
+    if let Some(known) = watched.get_mut(&number) {
+        known.disturb();
+        known.is_spent = true;
     }
     if what.contains(ReadFlags::IGNORED) {
         watched.remove(&number);
     }
     Ok(())
+}
+
+impl Watched {
+    fn disturb(&self) {
+        if let Some(watch) = self.watch.upgrade() {
+            watch.disturb();
+        }
+    }
 }
 
 /// Returns how many files may be watched, without taking much from the other processes of the user, and so that there is
@@ -228,18 +236,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_disturbed_is_watched_anew() {
+    fn what_is_spent_is_watched_again_once_it_is_forgotten() {
         let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
         let opened = File::open(folder.path()).expect("it opens").into();
         let mut watches = Watches::open().expect("inotify");
         let first = watches.add(&opened).expect("watched");
         assert!(Arc::ptr_eq(&first, &watches.add(&opened).expect("watched")));
-        watches.disturb_all();
+        let number = *watches.watched.keys().next().expect("a number");
+        take_note(&mut watches.watched, number, ReadFlags::CREATE).expect("nothing is lost");
+        assert!(!first.is_quiet());
+        assert_eq!(watches.add(&opened).expect_err("spent").kind(), io::ErrorKind::WouldBlock);
+        take_note(&mut watches.watched, number, ReadFlags::IGNORED).expect("nothing is lost");
         let second = watches.add(&opened).expect("watched");
-        assert!(!first.is_quiet() && second.is_quiet());
+        assert!(second.is_quiet());
         std::fs::write(folder.path().join("file"), "").expect("written");
-        assert!(watches.hear().is_ok_and(|heard| heard.of_files && heard.is_all));
-        assert!(!second.is_quiet());
+        assert!(watches.hear().is_ok_and(|heard| heard.is_all));
+        assert!(!second.is_quiet() && watches.watched.is_empty());
+        // What nobody needs is watched all the same.
+        drop(watches.add(&opened).expect("watched"));
+        assert!(watches.add(&opened).expect("watched").is_quiet());
     }
 
     #[test]
@@ -276,9 +291,8 @@ mod tests {
         let mut watches = Watches::open().expect("inotify");
         let kept = watches.add(&File::open("/dev/shm").expect("it opens").into()).expect("watched");
         drop(watches.add(&File::open("/tmp").expect("it opens").into()).expect("watched"));
-        assert!(watches.may_be_swept());
-        watches.sweep();
-        assert!(!watches.may_be_swept() && kept.is_quiet());
+        watches.forget_unneeded();
+        assert!(kept.is_quiet());
         assert_eq!(watches.watched.len(), 1);
     }
 }

@@ -7,8 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use super::super::{BEGINNING, Homes};
-use super::super::{look, look_at_file};
+use super::super::{BEGINNING, Homes, look, look_at_file};
 use super::*;
 use crate::stamp::TICK;
 
@@ -137,7 +136,7 @@ fn where_no_round_begins_nothing_is_held() {
         assert!(!found.is_held);
         let _ = homes.names(&home, found);
     }
-    assert!(!homes.held.is_in_use.load(Ordering::Relaxed));
+    assert!(!homes.held.is_listening.load(Ordering::Relaxed));
 }
 
 /// Makes a change, of which the next look-up must be told, and what ends with it.
@@ -254,7 +253,7 @@ fn links_are_not_held() {
         assert_eq!(look_up(&homes, &place.path("users/link"), &place.path("users/link/.qmail-a")), (false, false));
         look_up(&homes, &place.path("users/joe"), &place.path("users/joe/.qmail-l"));
     }
-    assert!(matches!(found(&homes.held.homes, &place.path("users/link")), Some(None)));
+    assert!(found(&homes.held.homes, &place.path("users/link")).expect("it is known").watch.is_none());
     let held = look_up(&homes, &place.path("users/joe"), &place.path("users/joe/.qmail-l"));
     assert_eq!(held, (true, false));
     for (odd, expected) in

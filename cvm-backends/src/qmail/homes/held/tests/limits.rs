@@ -1,7 +1,9 @@
 //! How much is held, by how many, and what there is instead.
 
 use std::sync::atomic::AtomicU32;
+use std::time::Instant;
 
+use super::super::super::pause::PAUSE;
 use super::*;
 
 #[test]
@@ -44,13 +46,14 @@ fn what_there_is_no_room_for_is_looked_at() {
         assert!(!look_at_jim());
         assert_eq!(rig.look_up(), (true, true));
     }
-    assert!(held.is_full.load(Ordering::Relaxed));
+    assert!(held.full.lasts());
     // What is watched anyway is held again.
     rig.place.make("users/new");
     rig.wait();
-    held.mounts.fetch_add(1, Ordering::Relaxed);
+    held.mount_changes.fetch_add(1, Ordering::Relaxed);
     rig.wait();
     rig.place.remove("users/joe/.qmail-a");
+    thread::sleep(PAUSE);
     for _ in 0..3 {
         look_at_jim();
     }
@@ -74,6 +77,44 @@ fn what_nobody_needs_makes_room() {
         is_held();
     }
     assert_eq!(is_held(), [true; 2]);
+}
+
+#[test]
+fn what_was_mounted_while_nobody_could_hear_is_not_passed_over() {
+    let rig = Rig::new();
+    let held = &rig.homes.held;
+    let before = held.mount_changes.load(Ordering::Relaxed);
+    if let Listener::Listening(watches) = &mut *held.listener.lock().expect("not poisoned") {
+        watches.lose_messages();
+    }
+    rig.homes.begin_round();
+    assert_ne!(held.mount_changes.load(Ordering::Relaxed), before);
+    // Somebody listens before anything is opened.
+    *held.listener.lock().expect("not poisoned") = Listener::Deaf(Instant::now());
+    let (seen, names) = (look(&rig.home).expect("a home"), Names::of_bytes(Arc::default()));
+    held.homes.write().expect("not poisoned").clear();
+    held.hold_home(rig.homes.round(), &rig.home, seen, &names);
+    assert!(held.homes.read().expect("not poisoned").is_empty());
+}
+
+#[test]
+fn what_could_not_be_held_is_tried_again_when_it_is_another() {
+    let (place, homes) = (Place::new(), Homes::default());
+    let home = place.path("users/new");
+    let look_up = || look_up(&homes, &home, &home.join(".qmail-a"));
+    symlink("joe", &home).expect("a link");
+    thread::sleep(A_WHILE);
+    for _ in 0..4 {
+        look_up();
+    }
+    assert!(found(&homes.held.homes, &home).expect("it is known").watch.is_none());
+    place.remove("users/new");
+    place.rename("users/joe", "users/new");
+    thread::sleep(A_WHILE);
+    for _ in 0..4 {
+        look_up();
+    }
+    assert_eq!(look_up(), (true, true));
 }
 
 #[test]
@@ -247,7 +288,7 @@ fn tables_have_an_end() {
         held.keep(&table, Path::new(&number.to_string()), number % 2 == 0, |is_good| *is_good);
         assert!(table.read().expect("not poisoned").len() <= HELD_MAX);
     }
-    assert!(held.is_full.load(Ordering::Relaxed));
+    assert!(held.full.lasts());
 }
 
 #[test]
