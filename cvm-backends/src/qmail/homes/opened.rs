@@ -54,3 +54,22 @@ pub(super) fn last_part(path: &Path) -> &[u8] {
 fn look(opened: &OwnedFd) -> Option<Seen> {
     Some(Seen::of(&fstat(opened).ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_without_a_word_cannot_be_watched() {
+        let folder = tempfile::tempdir_in("/dev/shm").expect("a folder");
+        std::os::unix::fs::symlink("file", folder.path().join("link")).expect("a link");
+        std::fs::write(folder.path().join("file"), "").expect("written");
+        let ours = folder.path().to_str().expect("UTF-8");
+        for (folder, name, expected) in
+            [(ours, "file", true), (ours, "link", false), ("/proc", "1", false), ("/", "proc", false)]
+        {
+            let (folder, path) = (Path::new(folder), Path::new(folder).join(name));
+            assert_eq!(Opened::in_folder(folder, &path).expect("it opens").can_be_watched(), expected, "{path:?}");
+        }
+    }
+}

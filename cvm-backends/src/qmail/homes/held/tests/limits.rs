@@ -118,6 +118,24 @@ fn what_could_not_be_held_is_tried_again_when_it_is_another() {
 }
 
 #[test]
+fn what_is_over_makes_room() {
+    let rig = Rig::new();
+    let jim = rig.place.path("users/jim");
+    match &mut *rig.homes.held.listener.lock().expect("not poisoned") {
+        Listener::Listening(watches) => watches.allow(2),
+        _ => panic!("it listens"),
+    }
+    // Nothing takes its place, and nobody asks for it.
+    rig.place.rename("users/joe", "aside/joe");
+    thread::sleep(A_WHILE);
+    let is_held = || look_up(&rig.homes, &jim, &jim.join(".qmail-a")).0;
+    for _ in 0..3 {
+        is_held();
+    }
+    assert!(is_held());
+}
+
+#[test]
 fn many_names_are_not_held_with_their_home() {
     let rig = Rig::new();
     rig.place.write(&format!("users/joe/.qmail-{}", "x".repeat(200)));
