@@ -389,6 +389,25 @@ pub fn send(socket: &UdpSocket, request: &[u8]) {
     assert_eq!(socket.send(request).unwrap(), request.len());
 }
 
+/// Checks that the module hears of datagrams that come together before the first of them is looked up.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn check_hears_of_a_batch(server: &Server) {
+    let socket = server.udp();
+    socket.send(&login(b"1", b"slow")).unwrap();
+    assert!(server.seen.has_begun(1));
+    // Meanwhile come three more, one of which is none.
+    for request in [&login(b"2", b"alice")[..], b"\x03 no version", &login(b"3", b"nobody")] {
+        socket.send(request).unwrap();
+    }
+    for _ in 0..4 {
+        let _ = receive(&socket);
+    }
+    assert_eq!(server.seen.anticipated(), [b"alice".to_vec(), b"nobody".to_vec()]);
+}
+
 /// Waits for one datagram.
 #[must_use]
 pub fn receive(socket: &UdpSocket) -> Vec<u8> {

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{FileType, Stat};
 
 use glances::Glances;
-use held::{Held, HeldHome};
+use held::Held;
 pub(super) use listing::{BEGINNING, Names};
 use memory::{Memory, Version};
 
@@ -105,8 +105,8 @@ impl Homes {
     /// Looks at a home.
     pub(super) fn look(&self, home: &Path) -> io::Result<SeenHome> {
         let round = self.round();
-        if let Some(HeldHome { seen, names }) = self.held.home(round, home) {
-            return Ok(SeenHome { seen, names, is_held: true });
+        if let Some(held) = self.held.home(round, home) {
+            return Ok(held);
         }
         Ok(SeenHome { seen: self.homes.look(round, home, || look(home))?, names: None, is_held: false })
     }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use cvm_core::Code;
 use cvm_io_smol::{Options, Signals, Sockets, serve};
 
+use cvm_tests::driven::check_hears_of_a_batch;
+
 use crate::support::{
     HANGING, bound_to, eventually, failure, login, options, read_all, receive, send, start, success, v2,
 };
@@ -50,18 +52,7 @@ fn a_burst_of_many_batches_is_answered_whole_and_once() {
 
 #[test]
 fn the_module_hears_of_a_batch_before_it_is_answered() {
-    let server = start(options());
-    let socket = server.udp();
-    socket.send(&login(b"1", b"slow")).unwrap();
-    assert!(server.seen.has_begun(1));
-    // Meanwhile come three more, one of which is none.
-    for request in [&login(b"2", b"alice")[..], b"\x03 no version", &login(b"3", b"nobody")] {
-        socket.send(request).unwrap();
-    }
-    for _ in 0..4 {
-        let _ = receive(&socket);
-    }
-    assert_eq!(server.seen.anticipated(), [b"alice".to_vec(), b"nobody".to_vec()]);
+    check_hears_of_a_batch(&start(options()));
 }
 
 /// A connected socket takes answers from the address it asked only.

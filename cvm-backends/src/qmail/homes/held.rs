@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use foldhash::HashMap;
 
-use super::Seen;
 use super::listener::Listener;
 use super::listing::Names;
 use super::opened::{Opened, last_part};
 use super::parent::Parent;
 use super::pause::Pause;
-use super::watches::{Lost, Watch, Watches};
+use super::watches::{AT_ONCE, Lost, Watch, Watches};
+use super::{Seen, SeenHome};
 use crate::qmail::folder_of;
 
 /// How many entries a table has, at most. What is watched has a bound of its own.
@@ -34,9 +34,6 @@ const NAMES_MAX: usize = 256;
 
 /// How often one hears again for others.
 const TRIES: usize = 3;
-
-/// How much is forgotten at once to make room.
-const AT_ONCE: usize = 512;
 
 /// What is held of homes and their files.
 #[derive(Default)]
@@ -102,12 +99,6 @@ enum Watching {
     Never,
 }
 
-/// What is held of a home, for who asks.
-pub(super) struct HeldHome {
-    pub(super) seen: Seen,
-    pub(super) names: Option<Names>,
-}
-
 impl Held {
     /// Hears what has happened until now; what is held counts in this round.
     pub(super) fn hear(&self, round: &AtomicU64) {
@@ -146,8 +137,8 @@ impl Held {
     }
 
     /// Returns what was seen of a home, if that still holds.
-    pub(super) fn home(&self, round: u64, path: &Path) -> Option<HeldHome> {
-        self.with_home(round, path, |home, _| HeldHome { seen: home.seen, names: home.names.clone() })
+    pub(super) fn home(&self, round: u64, path: &Path) -> Option<SeenHome> {
+        self.with_home(round, path, |home, _| SeenHome { seen: home.seen, names: home.names.clone(), is_held: true })
     }
 
     /// Returns what was seen of a file, if that still holds.
@@ -163,10 +154,14 @@ impl Held {
         if round == 0 || !is_plain(path) || !self.listens() {
             return;
         }
+        let before = found(&self.homes, path).filter(|home| home.watch.as_ref().is_none_or(|watch| watch.is_quiet()));
+        // Of many homes most have no room.
+        if before.is_none() && self.full.lasts() {
+            return;
+        }
         let mount_changes = self.mount_changes.load(Ordering::Acquire);
         let parent = self.parent(folder_of(path));
         let Some((generation, version)) = parent.look(round).filter(|(_, version)| version.is_past()) else { return };
-        let before = found(&self.homes, path).filter(|home| home.watch.as_ref().is_none_or(|watch| watch.is_quiet()));
         let is_as_before = |home: &Home| {
             Arc::ptr_eq(&home.parent, &parent)
                 && (home.generation, home.mount_changes, home.seen) == (generation, mount_changes, seen)

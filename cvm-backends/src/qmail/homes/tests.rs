@@ -17,40 +17,47 @@ use crate::qmail::users::{Assigned, Fields};
 use crate::stamp::TICK;
 
 /// For as long a home has to be as it is before its names are remembered, and a few ticks of the kernel's clock.
-const A_WHILE: Duration = TICK.saturating_add(Duration::from_millis(25));
+pub(super) const A_WHILE: Duration = TICK.saturating_add(Duration::from_millis(25));
 
 /// A folder for homes, on a local file system, whatever the folder for temporary files is on.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
     fn new() -> Self {
+        Self::with(&["home", "other"])
+    }
+
+    /// Makes some folders there.
+    pub(super) fn with(folders: &[&str]) -> Self {
         let place = Self(tempfile::tempdir_in("/dev/shm").expect("a folder"));
-        for home in ["home", "other"] {
-            place.make(home);
-        }
+        folders.iter().for_each(|folder| place.make(folder));
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn make(&self, folder: &str) {
+    pub(super) fn make(&self, folder: &str) {
         fs::create_dir(self.path(folder)).expect("a folder");
         self.set_mode(folder, 0o755);
     }
 
-    fn write(&self, name: &str) {
+    pub(super) fn write(&self, name: &str) {
         fs::write(self.path(name), "|deliver\n").expect("written");
         self.set_mode(name, 0o644);
     }
 
-    fn set_mode(&self, name: &str, mode: u32) {
+    pub(super) fn set_mode(&self, name: &str, mode: u32) {
         fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("a mode");
     }
 
-    fn rename(&self, from: &str, to: &str) {
+    pub(super) fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).expect("renamed");
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).expect("removed");
     }
 
     /// Exchanges two folders, by way of a third name.
@@ -140,7 +147,7 @@ fn a_file_that_comes_or_goes_is_seen_by_the_next_look() {
             assert!(!rig.is_there(&place, "b"));
             place.rename("other/.qmail-b", "home/.qmail-default");
             assert!(rig.is_there(&place, "a"));
-            fs::remove_file(place.path("home/.qmail-default")).expect("removed");
+            place.remove("home/.qmail-default");
             assert!(!rig.is_there(&place, "b"));
         }
     }
@@ -171,7 +178,7 @@ fn another_home_in_the_place_of_one_is_seen_by_the_next_look() {
         symlink(target, place.path("home")).expect("a link");
         assert_eq!(told(), expected(is_there));
     }
-    fs::remove_file(place.path("home")).expect("removed");
+    place.remove("home");
     assert!(rig.ask(&place, "-", "a").is_err());
     place.make("home");
     assert_eq!(told(), "not there");
@@ -236,7 +243,7 @@ fn folders_with_many_entries_or_long_names_are_not_remembered() {
         assert_eq!(rig.names(&home), None);
         assert!(rig.is_there(&place, "00000") && !rig.is_there(&place, "x"));
     }
-    fs::remove_file(place.path("home/cur0000")).expect("removed");
+    place.remove("home/cur0000");
     assert!(rig.learn(&home).may_have(b"-00000"));
     fs::remove_dir_all(&home).expect("removed");
     place.make("home");

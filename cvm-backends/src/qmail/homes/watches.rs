@@ -27,7 +27,7 @@ const READ_AT_ONCE: usize = 4096;
 const MESSAGES_MAX: usize = 1024;
 
 /// How much is forgotten at once: a loop has others to answer.
-const AT_ONCE: usize = 512;
+pub(super) const AT_ONCE: usize = 512;
 
 /// Everything that may change the mode of a folder or file, and the names in a folder. One message is enough: who hears
 /// that something happened looks.
@@ -111,11 +111,13 @@ impl Watches {
     pub(super) fn add(&mut self, opened: &OwnedFd) -> io::Result<Arc<Watch>> {
         let path = format!("/proc/self/fd/{}", opened.as_raw_fd());
         let number = inotify::add_watch(&self.messages, path, WHAT_HAPPENS)?;
-        match self.watched.get(&number) {
-            Some(known) if known.is_spent => return Err(io::ErrorKind::WouldBlock.into()),
-            // Under another path it is watched already.
-            Some(known) if let Some(watch) = known.watch.upgrade() => return Ok(watch),
-            _ => {}
+        let known = self.watched.get(&number);
+        if known.is_some_and(|known| known.is_spent) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        // Under another path it may be watched already.
+        if let Some(watch) = known.and_then(|known| known.watch.upgrade()) {
+            return Ok(watch);
         }
         let watch = Arc::new(Watch::new());
         self.watched.insert(number, Watched { watch: Arc::downgrade(&watch), is_spent: false });

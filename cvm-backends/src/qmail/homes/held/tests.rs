@@ -1,59 +1,23 @@
 //! Homes that are held, and everything that ends that.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use super::super::tests::{A_WHILE, Place};
 use super::super::{BEGINNING, Homes, look, look_at_file};
 use super::*;
-use crate::stamp::TICK;
 
 mod limits;
 
-/// For as long a folder has to be as it is before it is relied upon, and a few ticks of the kernel's clock.
-const A_WHILE: Duration = TICK.saturating_add(Duration::from_millis(25));
-
-/// A folder with homes in a folder, on a local file system.
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let place = Self(tempfile::tempdir_in("/dev/shm").expect("a folder"));
-        for folder in ["users", "users/joe", "users/jim", "aside"] {
-            place.make(folder);
-        }
-        place.write("users/joe/.qmail-a");
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn make(&self, folder: &str) {
-        fs::create_dir(self.path(folder)).expect("a folder");
-        self.set_mode(folder, 0o755);
-    }
-
-    fn write(&self, name: &str) {
-        fs::write(self.path(name), "|deliver\n").expect("written");
-        self.set_mode(name, 0o644);
-    }
-
-    fn set_mode(&self, name: &str, mode: u32) {
-        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("a mode");
-    }
-
-    fn rename(&self, from: &str, to: &str) {
-        fs::rename(self.path(from), self.path(to)).expect("renamed");
-    }
-
-    fn remove(&self, name: &str) {
-        fs::remove_file(self.path(name)).expect("removed");
-    }
+/// A folder with homes in a folder.
+fn place() -> Place {
+    let place = Place::with(&["users", "users/joe", "users/jim", "aside"]);
+    place.write("users/joe/.qmail-a");
+    place
 }
 
 /// Looks at a home and a file as a look-up does, in a round of its own; tells which of the two were held.
@@ -88,7 +52,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let place = Place::new();
+        let place = place();
         let (home, file) = (place.path("users/joe"), place.path("users/joe/.qmail-a"));
         let rig = Self { place, homes: Homes::default(), home, file };
         rig.wait();
@@ -112,7 +76,7 @@ impl Rig {
 
 #[test]
 fn what_has_stood_for_a_while_is_held() {
-    let (place, homes) = (Place::new(), Homes::default());
+    let (place, homes) = (place(), Homes::default());
     let (home, file) = (place.path("users/joe"), place.path("users/joe/.qmail-a"));
     for _ in 0..5 {
         assert_eq!(look_up(&homes, &home, &file), (false, false));
@@ -128,7 +92,7 @@ fn what_has_stood_for_a_while_is_held() {
 
 #[test]
 fn where_no_round_begins_nothing_is_held() {
-    let place = Place::new();
+    let place = place();
     thread::sleep(A_WHILE);
     let (homes, home) = (Homes::default(), place.path("users/joe"));
     for _ in 0..5 {
@@ -207,7 +171,7 @@ fn another_home_in_its_place_ends_it() {
     );
     // Another folder of homes, as old as the one before.
     for link in [false, true] {
-        let place = Place::new();
+        let place = place();
         place.make("others");
         place.make("others/joe");
         let folder = if link { "link" } else { "users" };
@@ -245,7 +209,7 @@ fn what_happens_beside_a_home_does_not_change_what_is_told() {
 
 #[test]
 fn links_are_not_held() {
-    let (place, homes) = (Place::new(), Homes::default());
+    let (place, homes) = (place(), Homes::default());
     symlink("joe", place.path("users/link")).expect("a link");
     symlink(".qmail-a", place.path("users/joe/.qmail-l")).expect("a link");
     thread::sleep(A_WHILE);
@@ -292,7 +256,7 @@ fn what_has_changed_since_it_was_seen_is_not_held() {
 
 #[test]
 fn two_paths_to_a_home_are_held_and_end_together() {
-    let (place, homes) = (Place::new(), Homes::default());
+    let (place, homes) = (place(), Homes::default());
     symlink("users", place.path("link")).expect("a link");
     thread::sleep(A_WHILE);
     let look_up =
@@ -310,24 +274,22 @@ const ALONE: &str = "CVM_TEST_OWN_MOUNTS";
 
 #[test]
 fn what_is_mounted_ends_it() {
+    if std::env::var_os(ALONE).is_some() {
+        return mount_over_what_is_held();
+    }
     let mut alone = Command::new("unshare");
     alone.arg("--mount").env(ALONE, "1");
     if !nix::unistd::geteuid().is_root() {
         alone.arg("--map-root-user");
     }
     alone.arg(std::env::current_exe().expect("this program"));
-    alone.args(["--exact", "qmail::homes::held::tests::mounts_of_our_own", "--include-ignored", "--nocapture"]);
+    alone.args(["--exact", "qmail::homes::held::tests::what_is_mounted_ends_it", "--nocapture"]);
     let run = alone.output().expect("it runs with mounts of its own");
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success() && said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&run.stderr));
 }
 
-#[test]
-#[ignore = "run by the test above, in a mount namespace"]
-fn mounts_of_our_own() {
-    if std::env::var_os(ALONE).is_none() {
-        return;
-    }
+fn mount_over_what_is_held() {
     let run = |program: &str, arguments: &[&str]| {
         assert!(Command::new(program).args(arguments).status().expect("it runs").success(), "{program}");
     };

@@ -99,7 +99,7 @@ fn what_was_mounted_while_nobody_could_hear_is_not_passed_over() {
 
 #[test]
 fn what_could_not_be_held_is_tried_again_when_it_is_another() {
-    let (place, homes) = (Place::new(), Homes::default());
+    let (place, homes) = (place(), Homes::default());
     let home = place.path("users/new");
     let look_up = || look_up(&homes, &home, &home.join(".qmail-a"));
     symlink("joe", &home).expect("a link");
@@ -186,7 +186,7 @@ fn who_has_not_heard_everything_relies_on_nothing() {
 
 #[test]
 fn a_file_of_another_home_is_not_held_for_this_one() {
-    let (place, homes) = (Place::new(), Homes::default());
+    let (place, homes) = (place(), Homes::default());
     place.make("others");
     place.make("others/joe");
     place.write("others/joe/.qmail-a");
@@ -253,7 +253,7 @@ fn several_loops_rely_on_what_is_held() {
 #[test]
 fn homes_in_folders_that_change_places_are_watched_where_they_were_seen() {
     const HOMES: usize = 200;
-    let place = Place::new();
+    let place = place();
     for side in ["a", "b"] {
         place.make(side);
         place.make(&format!("{side}/users"));
